@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the dcm.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run modules and playbooks the way users do: through ansible-playbook, in a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+TIMEOUT = 300  # seconds for one run
+
+
+class ModuleResult(dict[str, Any]):
+    """What the module returned; ``output`` is all that ansible-playbook printed."""
+
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class PlaybookResult:
+    """``recap`` maps a host to its counters (ok, changed, unreachable, failed, …)."""
+
+    returncode: int
+    output: str
+    recap: Mapping[str, Mapping[str, int]]
+
+    def total(self, counter: str) -> int:
+        """The counter summed over all hosts."""
+        return sum(host[counter] for host in self.recap.values())
+
+
+def parse_recap(output: str) -> dict[str, dict[str, int]]:
+    """The counters that ansible-playbook prints at its end."""
+    recap = {}
+    for line in output.rpartition("PLAY RECAP")[2].splitlines()[1:]:
+        host, separator, counters = line.partition(" : ")
+        if separator:
+            pairs = (pair.split("=") for pair in counters.split() if "=" in pair)
+            recap[host.strip()] = {name: int(value) for name, value in pairs}
+    return recap
+
+
+class AnsibleRunner:
+    """Keeps its private files in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._numbers = itertools.count()
+
+    def playbook(
+        self,
+        playbook: str | Path | Sequence[Mapping[str, Any]],
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> PlaybookResult:
+        """Run a playbook: a path, a name in a collection, or a list of plays."""
+        if not isinstance(playbook, (str, Path)):
+            playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
+        completed = subprocess.run(
+            [BIN / "ansible-playbook", str(playbook), *arguments],
+            env={**self.environment(), **(environment or {})},
+            cwd=cwd or self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        return PlaybookResult(completed.returncode, completed.stdout, parse_recap(completed.stdout))
+
+    def run_module(
+        self,
+        name: str,
+        args: Mapping[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        verbosity: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> ModuleResult:
+        """Run one module of this collection on localhost and return its result, also when it failed."""
+        result_file = self.directory / f"result-{next(self._numbers)}.json"
+        module = name if "." in name else f"dcm.platform.{name}"
+        tasks = [
+            {"name": "Run the module", module: dict(args), "register": "result", "ignore_errors": True},
+            {
+                "name": "Keep its result for the test",
+                "ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result_file), "mode": "0600"},
+                "check_mode": False,
+                "diff": False,
+                "no_log": True,
+            },
+        ]
+        flags = ["--check"] * check + ["--diff"] * diff + ["-" + "v" * verbosity] * bool(verbosity)
+        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+        completed = self.playbook([play], "-i", "localhost,", "-c", "local", *flags, environment=environment)
+        if not result_file.exists():
+            raise AssertionError(f"{module} gave no result:\n{completed.output}")
+        result = ModuleResult(json.loads(result_file.read_text()))
+        result.output = completed.output
+        return result
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every run: no colours, no files left, the module's arguments by pipe and not by file."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+            "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+            "ANSIBLE_DEPRECATION_WARNINGS": "0",
+            "ANSIBLE_RETRY_FILES_ENABLED": "0",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        }
+
+    def private_file(self, name: str, content: str) -> Path:
+        """A file only the user can read, in the runner's directory."""
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(content)
+        return path
