@@ -90,8 +90,8 @@ def _specifications() -> dict[str, Options]:
 
     found = {}
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        document = yaml.safe_load(path.read_text())
-        found[path.parents[1].name] = document["argument_specs"]["main"].get("options", {})
+        entries = yaml.safe_load(path.read_text())["argument_specs"].values()
+        found[path.parents[1].name] = {name: option for entry in entries for name, option in entry["options"].items()}
     return found
 
 
