@@ -36,7 +36,7 @@ def show(settings: dict[str, Any]) -> None:
     secrets = readback.secret_paths(settings["vault"])
     labels = readback.namespaces(settings["kubernetes"])
     platform = {name: values for name, values in labels.items() if name.startswith("platform-")}
-    finished = {name: phase for name, phase in readback.backups(settings["kubernetes"]).items()}
+    finished = readback.backups(settings["kubernetes"])
     stored = readback.stored_objects(settings["s3"], settings["s3"]["buckets"]["backups"])
     print("\nWhat exists now, read back through each system's own client:")
     for node in readback.talos_nodes(settings):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox.processes import ROOT, Supervised, resident_bytes, stop_all
-from tests.sandbox.service import LabError, NotReady, Process, Progress, Service, Settings
+from tests.sandbox.service import LabError, NotReady, Process, Progress, Service, Settings, write_private
 from tests.sandbox.services import SERVICES
 
 STATE = "lab.json"
@@ -64,11 +64,7 @@ class Lab:
         """Write the one file that holds ports and credentials: private from the first byte, replaced as a whole."""
         with self._saving:
             content = json.dumps({"services": {**self.settings(), name: settings}}, indent=2, sort_keys=True)
-            draft = self.directory / f"{STATE}.new"
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(content)
-            draft.rename(self.directory / STATE)
+            write_private(self.directory / STATE, content)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.sandbox.service import LabError
+from tests.sandbox.service import LabError, private_opener
 
 MARK = "DCM_LAB_PROCESS_OF"
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ class Supervised:
     def start(self, command: Sequence[str], environment: Mapping[str, str], lab: Path) -> None:
         """Start the process in a session of its own. Raises :class:`LabError` when it cannot be executed."""
         variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment, MARK: str(lab)}
-        with self.log_file.open("ab") as log:
+        with open(self.log_file, "ab", opener=private_opener) as log:
             try:
                 process = subprocess.Popen(
                     command,
@@ -81,6 +81,7 @@ class Supervised:
                     cwd=self.pid_file.parent,
                     env=variables,
                     start_new_session=True,
+                    umask=0o077,
                 )
             except OSError as error:
                 raise LabError(f"{self.name} cannot be started: {error}") from error

@@ -9,6 +9,7 @@ The lab does the rest: order, readiness, repair, clean-up.
 from __future__ import annotations
 
 import abc
+import os
 import random
 import socket
 import sys
@@ -80,6 +81,19 @@ class Service(abc.ABC):
     def environment(cls, settings: Settings) -> Mapping[str, str]:
         """The variables with which the system's own client finds this service."""
         return {}
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For ``open(…, opener=private_opener)``: a new file is the user's alone from its first byte."""
+    return os.open(path, flags, 0o600)
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace a file as a whole; readers see the old or the new content, and nobody else sees either."""
+    draft = path.with_name(f"{path.name}.new")
+    with open(draft, "w", opener=private_opener) as file:
+        file.write(content)
+    draft.replace(path)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
