@@ -61,7 +61,7 @@ lab-status: $(READY)  ## the lab's processes and their memory
 	$(PY) -m tests.sandbox status
 
 bench: $(READY)  ## ratios against the bare system and against the usual way, side by side
-	$(PY) -m tests.benchmarks
+	$(PY) -m tests.benchmarks $(ONLY)
 
 docs: $(READY)  ## regenerate docs/coverage.md from the tests' marks
 	$(PY) -m tests.coverage --write

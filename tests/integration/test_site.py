@@ -174,7 +174,7 @@ def test_the_installed_tarball_changes_nothing_more(run: Any, tmp_path: Path) ->
     ("process", "task", "service"),
     [
         ("postgres", "dcm.platform.guilds : ", "PostgreSQL"),
-        ("bao", "dcm.platform.guilds : ", "OpenBao or Vault"),
+        ("vault", "dcm.platform.guilds : ", "OpenBao or Vault"),
         ("kube-apiserver", "dcm.platform.backups : ", "Kubernetes API"),
     ],
 )
@@ -202,7 +202,7 @@ def address_of(lab: LabFixture, process: str) -> str:
     settings = lab.lab.settings()
     return {
         "postgres": f"{settings['postgres']['host']}:{settings['postgres']['port']}",
-        "bao": settings["vault"]["url"].partition("://")[2],
+        "vault": settings["vault"]["url"].partition("://")[2],
         "kube-apiserver": settings["kubernetes"]["server"].partition("://")[2],
     }[process]
 

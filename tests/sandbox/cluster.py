@@ -13,6 +13,7 @@ from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from urllib3 import Timeout
 
 Object = dict[str, Any]
 
@@ -166,20 +167,27 @@ class Cluster:
         timeout: tuple[float, float] = REQUEST_TIMEOUT,
     ) -> Any:
         """The raw response of a request that succeeded."""
-        parameters = self._client.param_serialize(
+        _method, url, headers, _body, _form = self._client.param_serialize(
             method,
             path,
             query_params=[(name, value) for name, value in query.items() if value],
             header_params={"Accept": accept, "Content-Type": content_type},
-            # as text: the client sends JSON only for its own content types
-            body=json.dumps(body) if body is not None and content_type != "application/json" else body,
             auth_settings=["BearerToken"],
         )
-        answer = self._client.call_api(*parameters, _request_timeout=timeout)
-        if not 200 <= answer.status <= 299:
-            body_text = answer.read().decode()
-            raise ApiException.from_response(http_resp=answer, body=body_text, data=None)
-        return answer.response
+        # written as Go writes it: of some data (ControllerRevision) the API compares the bytes
+        content = None if body is None else json.dumps(body, separators=(",", ":"), sort_keys=True)
+        response = self._client.rest_client.pool_manager.request(
+            method,
+            url,
+            headers=headers,
+            body=content,
+            timeout=Timeout(connect=timeout[0], read=timeout[1]),
+            preload_content=False,
+        )
+        if not 200 <= response.status <= 299:
+            text = response.data.decode()
+            raise ApiException(status=response.status, reason=response.reason, body=text)
+        return response
 
 
 def message_of(error: ApiException) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox.processes import ROOT, Supervised, resident_bytes, stop_all
+from tests.sandbox.processes import MARK, ROOT, Supervised, resident_bytes, stop_all
 from tests.sandbox.service import LabError, NotReady, Process, Progress, Service, Settings, write_private
 from tests.sandbox.services import SERVICES
 
@@ -89,7 +89,7 @@ class Lab:
         Raises :class:`LabError` with the reason and the end of the log of whatever did not come up.
         """
         wanted = with_needs(list(names) or list(self.settings()) or list(SERVICES))
-        with self._locked(), ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        with self._locked(), _marked_children(self.directory), ThreadPoolExecutor(max_workers=len(wanted)) as pool:
             started: dict[str, Future[None]] = {}
             for name in wanted:  # a need stands before whoever needs it
                 needs = [started[need] for need in SERVICES[name].needs]
@@ -160,6 +160,16 @@ class Lab:
             for variable, value in SERVICES[name].environment(settings).items():
                 variables[variable] = str(value)
         return variables
+
+
+@contextlib.contextmanager
+def _marked_children(lab: Path) -> Iterator[None]:
+    """Let what services run on their way up (initdb, Go) carry the mark, so that a killed ``up`` leaves nothing."""
+    os.environ[MARK] = str(lab)
+    try:
+        yield
+    finally:
+        del os.environ[MARK]
 
 
 def _not_ready(process: Process) -> str | None:
