@@ -6,6 +6,10 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PY := $(RUN) $(VENV)/bin/python
 
+# The lab listens on loopback only; a proxy for the outside must not be asked for it.
+comma := ,
+export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1,localhost
+
 .PHONY: help environment demo test lint types sanity unit integration molecule lab-up lab-down lab-status \
 	bench docs build bootstrap lock clean
 .DEFAULT_GOAL := help

@@ -182,7 +182,8 @@ def _run(
             raise
     lines = log.read_text().splitlines()
     if status != 0:
-        tail = "\n".join(lines[-OUTPUT_LINES_IN_ERROR:])
+        # A line of one word is the name of a package, not an error.
+        tail = "\n".join([line for line in lines if " " in line][-OUTPUT_LINES_IN_ERROR:])
         raise LabError(
             f"`{shlex.join(command[:3])} …` in {directory} failed with status {status}:\n{tail}\nAll of it: {log}"
         )

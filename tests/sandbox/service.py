@@ -13,6 +13,7 @@ import os
 import random
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,10 @@ class Service(abc.ABC):
         return {}
 
 
+_chosen: set[int] = set()
+_choosing = threading.Lock()
+
+
 def private_opener(path: str, flags: int) -> int:
     """For ``open(…, opener=private_opener)``: a new file is the user's alone from its first byte."""
     return os.open(path, flags, 0o600)
@@ -102,11 +107,14 @@ def free_port(host: str = "127.0.0.1") -> int:
     A port of that range could be taken by any client while the service that owns it is down for repair.
     """
     for port in random.sample(range(15000, 32000), 200):
-        with socket.socket() as probe:
+        with socket.socket() as probe, _choosing:
+            if port in _chosen:
+                continue
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
+            _chosen.add(port)
             return port
     raise LabError(f"no free port between 15000 and 32000 on {host}")
 

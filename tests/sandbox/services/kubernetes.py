@@ -19,14 +19,11 @@ import ipaddress
 import os
 import re
 import secrets
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+import requests
 import urllib3
 import yaml
 from cryptography import x509
@@ -36,6 +33,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from kubernetes import client, config
 
 from tests.sandbox import golang
+from tests.sandbox.cluster import Cluster, Object
 from tests.sandbox.service import (
     LabError,
     NotReady,
@@ -60,7 +58,7 @@ PROGRAMS = {
 REQUIRED = ("etcd", "kube-apiserver")
 
 NODES = ("worker-1", "worker-2", "worker-3")
-NODE_ANNOTATION = ("kwok.x-k8s.io/node", "fake")
+NODE_ANNOTATION = {"kwok.x-k8s.io/node": "fake"}
 NODE_CAPACITY = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "200Gi", "pods": "110"}
 READY_WITHIN = 30.0
 
@@ -100,8 +98,12 @@ class KubernetesService(Service):
         if given:
             configuration, context = _read_kubeconfig(given)
             authority = str(self.directory / "ca.crt") if configuration.ssl_ca_cert else None
-            endpoint = {"context": context, "server": configuration.host}
-            return {"kubeconfig": str(given), "certificate_authority": authority, **endpoint}
+            return {
+                "kubeconfig": str(given),
+                "certificate_authority": authority,
+                "context": context,
+                "server": configuration.host,
+            }
         ports = {name: free_port() for name in (*PROGRAMS, "etcd-peer")}
         return {
             "kubeconfig": str(self.directory / "kubeconfig"),
@@ -120,7 +122,6 @@ class KubernetesService(Service):
                 f"this lab was made for the cluster of {settings['kubeconfig']}, and DCM_LAB_KUBECONFIG now says "
                 f"{given or 'nothing'}: set it as it was, or remove the lab and make it anew"
             )
-        self.directory.mkdir(parents=True, exist_ok=True)
         if given:
             configuration, _context = _read_kubeconfig(given)
             if configuration.ssl_ca_cert:
@@ -135,24 +136,315 @@ class KubernetesService(Service):
         """One for each program there is; none for a given cluster."""
         if "ports" not in settings:
             return []
-        api = functools.partial(_answers, f"{settings['server']}/readyz", settings, settings["token"])
         ports = settings["ports"]
-        arguments = {
-            "etcd": self._etcd(ports),
-            "kube-apiserver": self._api_server(ports),
-            "kube-controller-manager": self._controller_manager(ports),
-            "kube-scheduler": self._scheduler(ports),
-            "kwok": self._kwok(ports),
+        definitions = {
+            "etcd": (self._etcd(ports), functools.partial(accepts_connections, "127.0.0.1", ports["etcd"])),
+            "kube-apiserver": (
+                self._api_server(ports),
+                functools.partial(_answers, f"{settings['server']}/readyz", settings, settings["token"]),
+            ),
+            "kube-controller-manager": (
+                self._controller_manager(ports),
+                functools.partial(_answers, f"https://127.0.0.1:{ports['kube-controller-manager']}/healthz", settings),
+            ),
+            "kube-scheduler": (
+                self._scheduler(ports),
+                functools.partial(_answers, f"https://127.0.0.1:{ports['kube-scheduler']}/healthz", settings),
+            ),
+            "kwok": (
+                self._kwok(ports),
+                functools.partial(_answers, f"http://127.0.0.1:{ports['kwok']}/readyz", settings),
+            ),
         }
-        ready = {
-            "etcd": functools.partial(accepts_connections, "127.0.0.1", ports["etcd"]),
-            "kube-apiserver": api,
-            "kube-controller-manager": _health(ports, "kube-controller-manager", settings),
-            "kube-scheduler": _health(ports, "kube-scheduler", settings),
-            "kwok": functools.partial(_answers, f"http://127.0.0.1:{ports['kwok']}/readyz", settings),
-        }
+        # KWOK would read, before the file it is given, one that the user may have in the home directory.
+        environment = {**ENVIRONMENT, "KWOK_WORKDIR": str(self.directory / "kwok")}
         return [
-            Process(name, (str(self._bin / name), *arguments[name]), ready[name], {**ENVIRONMENT, **self._home})
-            for name in PROGRAMS
-            if (self._bin / name).exists()
+            Process(name, (str(self._bin / name), *arguments), ready, environment)
+            for name, (arguments, ready) in definitions.items()
+            if self._has(name)
         ]
+
+    def configure(self, settings: Settings) -> None:
+        """Add the nodes and wait for what the first pod needs. A given cluster must only answer."""
+        try:
+            cluster = Cluster(Path(settings["kubeconfig"]), self.directory, "lab")
+            version = cluster.version()["gitVersion"]
+        except (config.ConfigException, client.ApiException, urllib3.exceptions.HTTPError) as error:
+            raise LabError(f"the cluster of {settings['kubeconfig']} at {settings['server']}: {error}") from error
+        if "ports" not in settings:
+            return
+        if self._has("kwok"):
+            for number, name in enumerate(NODES, start=1):
+                _create_node(cluster, name, number, version)
+        deadline = time.monotonic() + READY_WITHIN
+        while missing := self._missing(cluster):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"not ready after {READY_WITHIN:g} s: {', '.join(missing)}; see the logs in {self.directory}"
+                )
+            time.sleep(0.05)
+
+    @classmethod
+    def environment(cls, settings: Settings) -> Mapping[str, str]:
+        """For ``kubectl``, ``helm`` and all others."""
+        return {"KUBECONFIG": settings["kubeconfig"]}
+
+    def _missing(self, cluster: Cluster) -> list[str]:
+        """What pods need to run and the cluster does not have yet."""
+        missing = []
+        if self._has("kwok"):
+            ready = {node["metadata"]["name"] for node in cluster.items("/api/v1/nodes") if _is_ready(node)}
+            missing += [f"node {name}" for name in NODES if name not in ready]
+        if self._has("kube-controller-manager"):
+            account = cluster.get("/api/v1/namespaces/default/serviceaccounts/default")
+            missing += [] if account else ["service account of the namespace default"]
+        return missing
+
+    @property
+    def _bin(self) -> Path:
+        return self.directory / "bin"
+
+    def _has(self, program: str) -> bool:
+        return (self._bin / program).exists()
+
+    def _file(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def _etcd(self, ports: Mapping[str, int]) -> list[str]:
+        clients, peers = (f"https://127.0.0.1:{ports[name]}" for name in ("etcd", "etcd-peer"))
+        return [
+            f"--data-dir={self._file('etcd')}",
+            f"--listen-client-urls={clients}",
+            f"--advertise-client-urls={clients}",
+            f"--listen-peer-urls={peers}",
+            f"--initial-advertise-peer-urls={peers}",
+            f"--initial-cluster=default={peers}",
+            # Other users of the machine can reach the ports, and all Secrets are in there.
+            *self._tls("--cert-file", "--key-file", "--trusted-ca-file"),
+            *self._tls("--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file"),
+            "--client-cert-auth",
+            "--peer-client-cert-auth",
+            # A killed process loses nothing by this, only a machine without power does.
+            "--unsafe-no-fsync",
+            "--log-level=error",
+        ]
+
+    def _api_server(self, ports: Mapping[str, int]) -> list[str]:
+        return [
+            f"--etcd-servers=https://127.0.0.1:{ports['etcd']}",
+            *self._tls("--etcd-certfile", "--etcd-keyfile", "--etcd-cafile"),
+            *self._serve(ports["kube-apiserver"]),
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
+            f"--token-auth-file={self._file('tokens.csv')}",
+            "--authorization-mode=Node,RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={self._file('service-account.key')}",
+            f"--service-account-signing-key-file={self._file('service-account.key')}",
+            "--service-cluster-ip-range=10.43.0.0/16",
+            "--allow-privileged=true",
+        ]
+
+    def _controller_manager(self, ports: Mapping[str, int]) -> list[str]:
+        return [
+            f"--kubeconfig={self._file('kubeconfig')}",
+            *self._serve(ports["kube-controller-manager"]),
+            "--leader-elect=false",
+            "--use-service-account-credentials=true",
+            f"--service-account-private-key-file={self._file('service-account.key')}",
+            f"--root-ca-file={self._file('ca.crt')}",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+        ]
+
+    def _scheduler(self, ports: Mapping[str, int]) -> list[str]:
+        kubeconfig = f"--kubeconfig={self._file('kubeconfig')}"
+        return [kubeconfig, *self._serve(ports["kube-scheduler"]), "--leader-elect=false"]
+
+    def _kwok(self, ports: Mapping[str, int]) -> list[str]:
+        return [
+            f"--config={MODULE / 'kwok.yaml'}",
+            f"--kubeconfig={self._file('kubeconfig')}",
+            f"--server-address=127.0.0.1:{ports['kwok']}",
+            *(f"--manage-nodes-with-annotation-selector={key}={value}" for key, value in NODE_ANNOTATION.items()),
+        ]
+
+    def _serve(self, port: int) -> list[str]:
+        files = [f"--tls-cert-file={self._file('tls.crt')}", f"--tls-private-key-file={self._file('tls.key')}"]
+        return ["--bind-address=127.0.0.1", f"--secure-port={port}", "--profiling=false", *files]
+
+    def _tls(self, certificate: str, key: str, authority: str) -> list[str]:
+        files = {certificate: "tls.crt", key: "tls.key", authority: "ca.crt"}
+        return [f"{option}={self._file(name)}" for option, name in files.items()]
+
+
+def _given_kubeconfig() -> Path | None:
+    given = os.environ.get("DCM_LAB_KUBECONFIG")
+    return Path(given).expanduser().absolute() if given else None
+
+
+def _read_kubeconfig(path: Path) -> tuple[client.Configuration, str]:
+    """How to reach the cluster of the current context, and that context's name."""
+    configuration = client.Configuration()
+    try:
+        _contexts, active = config.list_kube_config_contexts(str(path))
+        config.load_kube_config(str(path), active["name"], configuration)
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        raise LabError(f"DCM_LAB_KUBECONFIG: {path}: {error}") from error
+    return configuration, active["name"]
+
+
+def _programs_in(assets: Path, progress: Progress) -> dict[str, Path]:
+    programs = {name: assets / name for name in PROGRAMS if os.access(assets / name, os.X_OK)}
+    for name, purpose in PROGRAMS.items():
+        if name in programs:
+            continue
+        if name in REQUIRED:
+            raise LabError(f"KUBEBUILDER_ASSETS: there is no program {name} in {assets}")
+        progress(f"no {name} in KUBEBUILDER_ASSETS, so this cluster lacks {purpose}")
+    return programs
+
+
+def _version_variables() -> dict[str, str]:
+    """What the API server says its version is, which Go cannot know of a module that is not the main one."""
+    found = re.search(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", (MODULE / "go.mod").read_text())
+    if not found:
+        raise LabError(f"{MODULE / 'go.mod'} does not require k8s.io/kubernetes")
+    names = ("gitVersion", "gitMajor", "gitMinor")
+    return {f"k8s.io/component-base/version.{name}": value for name, value in zip(names, found.groups(), strict=True)}
+
+
+def _answers(url: str, settings: Settings, token: str = "") -> None:
+    """Readiness probe: raise :class:`NotReady` until ``url`` answers with success."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        response = requests.get(url, headers=headers, timeout=2, verify=settings["certificate_authority"])
+    except requests.RequestException as error:
+        raise NotReady(f"{url} does not answer: {error}") from error
+    if not response.ok:
+        raise NotReady(f"{url}: {response.status_code}: {response.text[-300:]}")
+
+
+def _create_node(cluster: Cluster, name: str, number: int, version: str) -> None:
+    """Add the node unless it exists: then it stays as it is, for instance cordoned."""
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "topology.kubernetes.io/region": "lab",
+        "topology.kubernetes.io/zone": f"lab-{number}",
+    }
+    # Addresses of documentation (RFC 5737): nothing answers there.
+    addresses = [{"type": "InternalIP", "address": f"192.0.2.{number}"}, {"type": "Hostname", "address": name}]
+    status = {
+        "addresses": addresses,
+        "capacity": NODE_CAPACITY,
+        "allocatable": NODE_CAPACITY,
+        "nodeInfo": {"kubeletVersion": version, "osImage": "KWOK"},
+    }
+    node = {
+        "metadata": {"name": name, "labels": labels, "annotations": NODE_ANNOTATION},
+        "spec": {"podCIDR": f"10.42.{number}.0/24"},
+        "status": status,
+    }
+    if not cluster.get(f"/api/v1/nodes/{name}"):
+        cluster.create("/api/v1/nodes", node)
+
+
+def _is_ready(node: Object) -> bool:
+    conditions = node["status"].get("conditions", ())
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _kubeconfig(settings: Settings) -> str:
+    name = settings["context"]
+    authority = base64.b64encode(Path(settings["certificate_authority"]).read_bytes()).decode()
+    cluster = {"server": settings["server"], "certificate-authority-data": authority}
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": {"token": settings["token"]}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _write_keys(directory: Path) -> None:
+    """A key for service accounts' tokens, and one with a certificate for all servers and for etcd's client.
+
+    The authority's certificate is written last: where it is, the rest is complete. Its key is not kept.
+    """
+    authority_key, key, accounts_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    authority_name = _common_name("dcm-lab")
+    authority_identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    authority = (
+        _certificate(authority_name, authority_name, authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(authority_identifier, critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    leaf = (
+        _certificate(_common_name("localhost"), authority_name, key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), loopback]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_identifier), critical=False
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    _write_private(directory / "service-account.key", _pem(accounts_key))
+    _write_private(directory / "tls.key", _pem(key))
+    _write_private(directory / "tls.crt", leaf.public_bytes(serialization.Encoding.PEM))
+    _write_private(directory / "ca.crt", authority.public_bytes(serialization.Encoding.PEM))
+
+
+def _common_name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=3650))
+    )
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    # The one format in which the API server finds the public half as well.
+    traditional = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, traditional, serialization.NoEncryption())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Private from the first byte, and replaced as a whole: others may be reading the file."""
+    draft = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
