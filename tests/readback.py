@@ -4,12 +4,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import contextlib
+import datetime
+import ssl
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import hvac
 import psycopg2
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.encoding.base import CodecBase
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
@@ -118,3 +138,128 @@ def stored_objects(s3: Settings, bucket: str) -> dict[str, int]:
     )
     pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+
+@dataclass(frozen=True)
+class TalosNode:
+    """What a node says of itself."""
+
+    name: str
+    address: str
+    machine_type: str
+    stage: str
+    etcd_member: str
+
+    def __str__(self) -> str:
+        member = f", etcd member {self.etcd_member}" if self.etcd_member else ""
+        return f"{self.name} at {self.address}: {self.machine_type}, {self.stage}{member}"
+
+
+def talos_nodes(settings: Settings) -> list[TalosNode]:
+    """Every node of the lab, asked over raw gRPC: with the cluster's own authority, or openly in maintenance."""
+    paths = [path for path in secret_paths(settings["vault"]) if path.startswith("dcm/talos/")]
+    stored = [secret(settings["vault"], path) for path in paths]
+    bundles = [yaml.safe_load(data["bundle"]) for data in stored if "bundle" in data]
+    context = _admin_context(bundles[0]) if bundles else None
+    return asyncio.run(_ask_all(settings["talos"]["nodes"], settings["talos"]["port"], context))
+
+
+async def _ask_all(nodes: list[dict[str, str]], port: int, context: ssl.SSLContext | None) -> list[TalosNode]:
+    return [await _ask(node, port, context) for node in nodes]
+
+
+async def _ask(node: dict[str, str], port: int, context: ssl.SSLContext | None) -> TalosNode:
+    try:
+        if context is None:
+            raise ssl.SSLError("no cluster yet")
+        status = await _cosi(node["address"], port, context, "runtime", "MachineStatuses.runtime.talos.dev", "machine")
+    except (ssl.SSLError, OSError, StreamTerminatedError):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        status = await _cosi(node["address"], port, context, "runtime", "MachineStatuses.runtime.talos.dev", "machine")
+    member: dict[str, Any] = {}
+    with contextlib.suppress(GRPCError):
+        member = await _cosi(node["address"], port, context, "etcd", "EtcdMembers.etcd.talos.dev", "local")
+    return TalosNode(node["name"], node["address"], node["type"], status["stage"], member.get("memberID", ""))
+
+
+class _Bytes(CodecBase):
+    """Messages as they stand on the wire."""
+
+    __content_subtype__ = "proto"
+
+    def encode(self, message: bytes, message_type: Any) -> bytes:
+        return message
+
+    def decode(self, data: bytes, message_type: Any) -> bytes:
+        return data
+
+
+async def _cosi(host: str, port: int, context: ssl.SSLContext, *identity: str) -> dict[str, Any]:
+    """The specification of a COSI resource, given as namespace, type and id."""
+    request = b"".join(
+        bytes([number << 3 | 2, len(text)]) + text.encode() for number, text in enumerate(identity, start=1)
+    )
+    channel = Channel(host, port, ssl=context, codec=_Bytes())
+    try:
+        method = UnaryUnaryMethod(channel, "/cosi.resource.State/Get", bytes, bytes)
+        reply = await method(request, timeout=5)
+    finally:
+        channel.close()
+    resource = _fields(reply)[1]
+    specification: dict[str, Any] = yaml.safe_load(_fields(_fields(resource)[2])[2])
+    return specification
+
+
+def _fields(data: bytes) -> dict[int, bytes]:
+    """The length-delimited fields of a protobuf message."""
+    found, position = {}, 0
+
+    def varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while position < len(data):
+        tag = varint()
+        length = varint() if tag & 7 == 2 else 0
+        if tag & 7 == 0:
+            varint()
+        found[tag >> 3] = data[position : position + length]
+        position += length
+    return found
+
+
+def _admin_context(bundle: Mapping[str, Any]) -> ssl.SSLContext:
+    """Mutual TLS with a short-lived administrator's certificate, made from the bundle's authority."""
+    authority = {part: base64.b64decode(bundle["certs"]["os"][part]).decode() for part in ("crt", "key")}
+    issuer = x509.load_pem_x509_certificate(authority["crt"].encode())
+    issuer_key = load_pem_private_key(authority["key"].replace("ED25519 PRIVATE", "PRIVATE").encode(), None)
+    assert isinstance(issuer_key, ed25519.Ed25519PrivateKey)
+    key, now = ed25519.Ed25519PrivateKey.generate(), datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "os:admin")]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(issuer_key, None)
+    )
+    pem = certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    context = ssl.create_default_context(cadata=authority["crt"])
+    context.set_alpn_protocols(["h2"])
+    with tempfile.NamedTemporaryFile() as file:  # the ssl module reads keys from files only; this one is private
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
