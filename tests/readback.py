@@ -8,10 +8,13 @@ import asyncio
 import base64
 import contextlib
 import datetime
+import json
 import ssl
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -263,3 +266,8 @@ def _admin_context(bundle: Mapping[str, Any]) -> ssl.SSLContext:
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+if __name__ == "__main__":  # for the scenarios' verify: the nodes of the lab in a directory
+    for talos_node in talos_nodes(json.loads(Path(sys.argv[1], "lab.json").read_text())["services"]):
+        print(talos_node)

@@ -159,7 +159,7 @@ def test_what_was_asked_for_exists(site_lab: LabFixture) -> None:
 
 @pytest.mark.row("COL-04")
 def test_the_installed_tarball_changes_nothing_more(run: Any, tmp_path: Path) -> None:
-    galaxy = [BIN / "ansible-galaxy", "collection"]
+    galaxy: list[str | Path] = [BIN / "ansible-galaxy", "collection"]
     subprocess.run([*galaxy, "build", ROOT, "--output-path", tmp_path], check=True, capture_output=True)
     (tarball,) = tmp_path.glob("*.tar.gz")
     subprocess.run(
@@ -200,11 +200,12 @@ def test_a_service_that_dies_in_the_middle_is_named_and_the_next_run_converges(
 def address_of(lab: LabFixture, process: str) -> str:
     """host:port of the service that the process is."""
     settings = lab.lab.settings()
-    return {
+    addresses: dict[str, str] = {
         "postgres": f"{settings['postgres']['host']}:{settings['postgres']['port']}",
         "vault": settings["vault"]["url"].partition("://")[2],
         "kube-apiserver": settings["kubernetes"]["server"].partition("://")[2],
-    }[process]
+    }
+    return addresses[process]
 
 
 def secrets_of_settings(lab: LabFixture) -> set[str]:
