@@ -20,13 +20,14 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from tests.sandbox.talos import pki
+from tests.sandbox.talos.addresses import free_network
 from tests.sandbox.talos.machine import Machine
 from tests.sandbox.talos.world import World
 
 MACHINE = "/machine.MachineService"
 STATE = "/cosi.resource.State"
 DEADLINE = 10.0
-QUICK = {"apply": 0.01, "install": 0.02, "reboot": 0.02, "boot": 0.02, "etcd": 0.02, "shutdown": 0.01}
+QUICK = dict.fromkeys(("apply", "install", "reboot", "boot", "etcd", "shutdown"), 0.005)
 
 Config = dict[str, Any]
 
@@ -117,10 +118,10 @@ class TalosLab:
         return self.world.machines[name]
 
     async def call(
-        self, name: str, path: str, identity: pki.Identity | None = None, metadata: Any = None, **fields: Any
+        self, name: str, path: str, identity: pki.Identity | None = None, /, metadata: Any = None, **fields: Any
     ) -> Any:
         """The last reply; as administrator, or in maintenance as nobody."""
-        replies = await self.stream(name, path, identity, metadata, **fields)
+        replies = await self.stream(name, path, identity, metadata=metadata, **fields)
         return replies[-1] if replies else None
 
     async def stream(
@@ -128,6 +129,7 @@ class TalosLab:
         name: str,
         path: str,
         identity: pki.Identity | None = None,
+        /,
         metadata: Any = None,
         chunks: list[Any] | None = None,
         **fields: Any,
@@ -175,17 +177,11 @@ class TalosLab:
 Scenario = Callable[[TalosLab], Awaitable[None]]
 
 
-def free_network() -> str:
-    """Three octets of a loopback network for one test."""
-    from tests.sandbox.services.talos import _free_network
-
-    return _free_network([11])
-
-
 def play(directory: Path, scenario: Scenario, machines: str = "cp-1", **world: Any) -> None:
     """Run a scenario with the named machines, switched on; ``world`` are further keys of ``nodes.json``."""
-    network = free_network()
-    nodes = [{"name": name, "address": f"{network}.{11 + index}"} for index, name in enumerate(machines.split())]
+    names = dict(enumerate(machines.split(), start=11))
+    network = free_network(names)
+    nodes = [{"name": name, "address": f"{network}.{host}"} for host, name in names.items()]
     nodes = [{**node, **world.get("hardware", {})} for node in nodes]
     settings = {key: value for key, value in world.items() if key != "hardware"}
     (directory / "nodes.json").write_text(json.dumps({"durations": QUICK, **settings, "nodes": nodes}))

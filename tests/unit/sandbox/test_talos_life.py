@@ -33,8 +33,8 @@ async def _configs(lab: TalosLab, name: str = "cp-1") -> dict[str, Any]:
     return found
 
 
-LIVE = {"sysctls": {"net.core.somaxconn": "1024"}}  # every version changes this on a running machine
-DEEP = {"env": {"a": "b"}}  # up to 1.13 this takes a reboot
+LIVE: Config = {"sysctls": {"net.core.somaxconn": "1024"}}  # every version changes this on a running machine
+DEEP: Config = {"env": {"a": "b"}}  # up to 1.13 this takes a reboot
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_dry_run_tells_and_changes_nothing(tmp_path: Path) -> None:
     async def scenario(lab: TalosLab) -> None:
         await lab.up("cp-1")
         answer = await lab.apply("cp-1", lab.cluster.config(**DEEP), dry_run=True)
-        head = "Dry run summary:\nApplied configuration with a reboot (skipped in dry-run).\nConfig diff:\n\n--- a\n+++ b\n"
-        assert answer.mode_details.startswith(head)
+        head = "Dry run summary:\nApplied configuration with a reboot (skipped in dry-run).\nConfig diff:\n\n"
+        assert answer.mode_details.startswith(head + "--- a\n+++ b\n")
         assert "+        a: b" in answer.mode_details
         answer = await lab.apply("cp-1", lab.cluster.config(), "TRY", dry_run=True)
         assert answer.mode_details.endswith("Config diff:\n\nNo changes.")
@@ -147,7 +147,7 @@ def test_one_apply_at_a_time(tmp_path: Path) -> None:
     async def scenario(lab: TalosLab) -> None:
         await lab.up("cp-1")
         first = asyncio.create_task(lab.apply("cp-1", lab.cluster.config()))
-        await lab.until(lambda: lab["cp-1"].apply_lock.locked() or lab.world.notify())
+        await lab.until(lab["cp-1"].apply_lock.locked)
         with refused(Status.FAILED_PRECONDITION, "another apply configuration is already in progress"):
             await lab.apply("cp-1", lab.cluster.config())
         await first
@@ -317,8 +317,7 @@ def test_snapshot_and_recovery(tmp_path: Path) -> None:
         for name in ("cp-1", "cp-2"):
             wipe = [{"label": "EPHEMERAL", "wipe": True}]
             await lab.call(name, f"{MACHINE}/Reset", reboot=True, system_partitions_to_wipe=wipe)
-        for name in ("cp-1", "cp-2"):
-            await lab.until(lambda name=name: lab[name].etcd_state == "Preparing" and lab[name].secured)  # type: ignore[misc]
+        await lab.until(lambda: all(lab[name].etcd_state == "Preparing" for name in ("cp-1", "cp-2")))
         await lab.stream("cp-1", f"{MACHINE}/EtcdRecover", chunks=chunks)
         await lab.call("cp-1", f"{MACHINE}/Bootstrap", recover_etcd=True)
         for name in ("cp-1", "cp-2"):

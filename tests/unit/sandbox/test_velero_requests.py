@@ -68,15 +68,15 @@ def test_what_a_backup_gets() -> None:
             {},
             [],
             "an existing backup storage location was not specified at backup creation time and the server default "
-            "default does not exist. Please address this issue (see `velero backup-location -h` for options) and create "
-            'a new backup. Error: BackupStorageLocation.velero.io "default" not found',
+            "default does not exist. Please address this issue (see `velero backup-location -h` for options) and "
+            'create a new backup. Error: BackupStorageLocation.velero.io "default" not found',
         ),
         (
             {"storageLocation": "other"},
             [location()],
-            "an existing backup storage location was not specified at backup creation time and the default other was not "
-            "found. Please address this issue (see `velero backup-location -h` for options) and create a new backup. "
-            'Error: BackupStorageLocation.velero.io "other" not found',
+            "an existing backup storage location was not specified at backup creation time and the default other was "
+            "not found. Please address this issue (see `velero backup-location -h` for options) and create a new "
+            'backup. Error: BackupStorageLocation.velero.io "other" not found',
         ),
         (
             {},
@@ -116,20 +116,22 @@ def test_the_default_location_is_the_one_marked() -> None:
             {"includedNamespaces": ["a"], "excludedNamespaces": ["a", "*"]},
             [
                 "Invalid included/excluded namespace lists: excludes list cannot contain '*'",
-                "Invalid included/excluded namespace lists: excludes list cannot contain an item in the includes list: a",
+                "Invalid included/excluded namespace lists: excludes list cannot contain an item in the includes "
+                "list: a",
             ],
         ),
         (
             {"includedClusterScopedResources": ["a"], "excludedClusterScopedResources": ["*"]},
             [
-                "Invalid cluster-scoped included/excluded resource lists: when exclude is '*', include cannot have value",
+                "Invalid cluster-scoped included/excluded resource lists: when exclude is '*', include cannot have "
+                "value",
             ],
         ),
         (
             {"volumeSnapshotLocations": ["gone"]},
             [
-                "a VolumeSnapshotLocation CRD for the location gone with the name specified in the backup spec needs to "
-                "be created before this snapshot can be executed. Error: VolumeSnapshotLocation.velero.io "
+                "a VolumeSnapshotLocation CRD for the location gone with the name specified in the backup spec needs "
+                "to be created before this snapshot can be executed. Error: VolumeSnapshotLocation.velero.io "
                 '"gone" not found'
             ],
         ),
@@ -422,7 +424,7 @@ def test_an_imported_backup_belongs_to_this_cluster() -> None:
 
 def test_long_names_as_labels() -> None:
     assert terms.label_value("short") == "short"
-    assert terms.label_value(LONG_NAME) == f"{LONG_NAME[:57]}0f6d0d"
+    assert terms.label_value(LONG_NAME) == f"{LONG_NAME[:57]}e76320"
 
 
 @pytest.mark.parametrize(
