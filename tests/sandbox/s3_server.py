@@ -33,6 +33,10 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 CLOCK_SKEW = datetime.timedelta(minutes=15)
 
 
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 class RefusedError(Exception):
     """A request that S3 answers with 403. ``code`` is S3's error code."""
 
@@ -44,14 +48,21 @@ class RefusedError(Exception):
 class SignatureCheck:
     """WSGI layer that lets pass only what is signed with the one key pair."""
 
-    def __init__(self, application: Application, access_key: str, secret_key: str) -> None:
+    def __init__(
+        self,
+        application: Application,
+        access_key: str,
+        secret_key: str,
+        now: Callable[[], datetime.datetime] = _now,
+    ) -> None:
         self._application = application
+        self._now = now
         self._access_key = access_key
         self._secret_key = secret_key
 
     def __call__(self, environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            self._verify(environment, datetime.datetime.now(datetime.UTC))
+            self._verify(environment, self._now())
         except RefusedError as refusal:
             body = (
                 '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -23,6 +23,7 @@ class Library:
     minimum: str
 
 
+BOTO3 = Library("boto3", ("boto3",), "1.28")
 CRYPTOGRAPHY = Library("cryptography", ("cryptography",), "41.0")
 GRPCLIB = Library("grpclib", ("grpclib",), "0.4.7")
 HVAC = Library("hvac", ("hvac",), "2.0.0")
@@ -30,6 +31,7 @@ KUBERNETES = Library("kubernetes", ("kubernetes",), "28.1.0")
 PROTOBUF = Library("google.protobuf", ("protobuf",), "4.25")
 PSYCOPG2 = Library("psycopg2", ("psycopg2-binary", "psycopg2"), "2.9")
 PYYAML = Library("yaml", ("PyYAML",), "6.0")
+REQUESTS = Library("requests", ("requests",), "2.31")
 
 
 def _installed_version(library: Library) -> str | None:

@@ -6,24 +6,25 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from tests.sandbox.service import Process, Service, Settings, accepts_connections, free_port
+from tests.sandbox.service import Process, Service, Settings, accepts_connections, free_port, write_private
 
 REGION = "us-east-1"
+SECOND_REGION = "us-west-2"
 
 
 class S3Service(Service):
     """The bucket store of the lab.
 
-    Settings: ``endpoint`` (URL), ``port``, ``access_key``, ``secret_key``, ``region``, ``buckets`` (use → name; the
-    ones of the second region serve copies across regions).
+    Settings: ``endpoint`` (URL), ``port``, ``access_key``, ``secret_key``, ``region``, ``buckets`` (use → name; that of
+    ``backups_second_region`` lies in another region, for copies).
     """
 
     name = "s3"
@@ -42,24 +43,25 @@ class S3Service(Service):
     def prepare(self, settings: Settings) -> None:
         """Write the server's settings; private, as they hold the key."""
         content = json.dumps({name: settings[name] for name in ("port", "access_key", "secret_key")})
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
+        write_private(self._file, content)
 
     def processes(self, settings: Settings) -> Iterable[Process]:
         return [
             Process(
                 "s3",
-                (self.python, "-m", "tests.sandbox.s3_server", "--settings", self._file),
+                (self.python, "-m", "tests.sandbox.s3_server", "--settings", str(self._file)),
                 functools.partial(accepts_connections, "127.0.0.1", settings["port"]),
             )
         ]
 
     def configure(self, settings: Settings) -> None:
-        """Create the buckets that do not exist; creating one's own bucket again changes nothing in us-east-1."""
+        """Create the buckets that do not exist."""
         store = client(settings)
-        for bucket in settings["buckets"].values():
-            store.create_bucket(Bucket=bucket)
+        existing = {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}
+        for use, bucket in settings["buckets"].items():
+            if bucket not in existing:
+                elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": SECOND_REGION}}
+                store.create_bucket(Bucket=bucket, **(elsewhere if use.endswith("second_region") else {}))
 
     @classmethod
     def environment(cls, settings: Settings) -> Mapping[str, str]:
@@ -72,8 +74,8 @@ class S3Service(Service):
         }
 
     @property
-    def _file(self) -> str:
-        return str(self.directory / "server.json")
+    def _file(self) -> Path:
+        return self.directory / "server.json"
 
 
 def client(settings: Settings) -> Any:

@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, the dcm.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters: from the id of a guild to its names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.dcm.platform.plugins.module_utils import guild
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
+
+
+def _filter(function: Callable[..., str]) -> Callable[..., str]:
+    """The function with its errors in Ansible's terms."""
+
+    def convert(value: object, **options: str) -> str:
+        try:
+            return function(value, **options)
+        except InputError as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return convert
+
+
+def _schema_name(value: object, prefix: str = guild.PREFIX) -> str:
+    return guild.guild_names(value, prefix).schema
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., str]]:
+        return {
+            "guild_id": _filter(guild.guild_id),
+            "guild_key_prefix": _filter(guild.guild_key_prefix),
+            "guild_schema_name": _filter(_schema_name),
+        }

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, the dcm.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The lab's Talos machines for tests: looked at from behind, and read back over raw gRPC with a client of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import message
+
+from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.conftest import LabFixture
+from tests.sandbox.talos import pki
+from tests.sandbox.talos.control import ask
+from tests.unit.sandbox.talos_lab import client_context, connected, request
+
+DEADLINE = 60.0  # seconds for what a machine does by itself
+CONFIGS = ("config", "MachineConfigs.config.talos.dev")
+APPLY = "/machine.MachineService/ApplyConfiguration"
+MASKED = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
+Tree = dict[str, Any]
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for something true and return it."""
+    deadline = time.monotonic() + DEADLINE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"gave up waiting for {what}"
+        time.sleep(0.05)
+    return value
+
+
+def failed(result: Mapping[str, Any]) -> str:
+    """The message of a module that must have failed, and without a traceback."""
+    assert result.get("failed"), result
+    assert "exception" not in result or "Traceback" not in str(result["exception"])
+    return str(result["msg"])
+
+
+class Machines:
+    """The machines of a lab, wiped: all wait in maintenance mode."""
+
+    def __init__(self, lab: LabFixture, directory: Path) -> None:
+        self.lab = lab
+        self.settings = lab("talos")
+        self.directory = directory
+        self.nodes = {node["name"]: node["address"] for node in self.settings["nodes"]}
+        self.control_planes = {
+            node["name"]: node["address"] for node in self.settings["nodes"] if node["type"] == "controlplane"
+        }
+        self.workers = {name: address for name, address in self.nodes.items() if name not in self.control_planes}
+        self.wipe()
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        return ask(Path(self.settings["directory"]), command, **arguments)
+
+    def status(self, name: str) -> Tree:
+        """What the simulator knows of a machine: stage, ready, boot_id, fingerprint, requests …"""
+        status: Tree = self.ask("status")["machines"][name]
+        return status
+
+    def etcd(self) -> list[Tree]:
+        """All etcd clusters there are."""
+        clusters: list[Tree] = self.ask("status")["etcd"]
+        return clusters
+
+    def fault(self, name: str, **faults: Any) -> None:
+        self.ask("set", machine=name, **faults)
+
+    def wipe(self, *names: str) -> None:
+        """Back to an empty disk and to maintenance mode."""
+        for name in names or self.nodes:
+            self.ask("wipe", machine=name)
+        for name in names or self.nodes:
+            until(lambda name=name: self.status(name)["stage"] == "maintenance", f"{name} to be wiped")  # type: ignore[misc]
+
+    def address(self, name: str) -> str:
+        """As messages name it."""
+        return f"{self.nodes[name]}:{self.settings['port']}"
+
+    def requests(self, name: str) -> Tree:
+        """How often each method was called since :meth:`forget_requests`."""
+        requests: Tree = self.status(name)["requests"]
+        return requests
+
+    def forget_requests(self) -> None:
+        self.ask("forget_requests")
+
+    def kill(self) -> None:
+        """Kill the simulator, as when the power fails everywhere."""
+        import os
+        import signal
+
+        pid = self.lab.lab.pid("talos")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    # --- raw gRPC ----------------------------------------------------------------------------------------------------
+
+    def call(self, name: str, bundle: Tree, path: str, **fields: Any) -> list[Any]:
+        """All replies of a secured node to an administrator."""
+        authority = bundle["certs"]["os"]
+        pair = pki.Authority(*(base64.b64decode(authority[part]).decode() for part in ("crt", "key")))
+        identity = pki.issue_client(pair, ["os:admin"], pki.ADMIN_LIFETIME)
+        context = client_context(self.directory, identity, pair.certificate)
+
+        async def ask_node() -> list[Any]:
+            async with connected(self.nodes[name], self.settings["port"], context) as channel:
+                return await request(channel, path, fields)
+
+        return asyncio.run(ask_node())
+
+    def config(self, name: str, bundle: Tree, kind: str = "v1alpha1") -> list[Tree]:
+        """The documents of the active (``v1alpha1``) or the stored (``persistent``) configuration."""
+        namespace, resource = CONFIGS
+        (reply,) = self.call(name, bundle, "/cosi.resource.State/Get", namespace=namespace, type=resource, id=kind)
+        spec = message("resource.config.MachineConfigSpec").FromString(reply.resource.spec.proto_spec)
+        return list(yaml.safe_load_all(spec.yaml_marshalled))
+
+    def apply(self, name: str, bundle: Tree, config: str, mode: str, **fields: Any) -> None:
+        """What somebody else does with talosctl."""
+        modes = message("machine.ApplyConfigurationRequest").Mode
+        self.call(name, bundle, APPLY, data=config.encode(), mode=modes.Value(mode), **fields)
+
+
+class Cluster:
+    """A cluster to be: its secrets and configurations, made by the collection's own modules."""
+
+    def __init__(self, ansible: AnsibleRunner, machines: Machines) -> None:
+        self.ansible = ansible
+        self.machines = machines
+        self.bundle: Tree = ansible.run_module("talos_secrets", {})["secrets"]
+
+    def config(self, name: str, *patches: Any) -> str:
+        """The configuration of a node."""
+        options = {
+            "secrets": self.bundle,
+            "cluster_name": "test",
+            "endpoint": self.machines.settings["endpoint"],
+            "machine_type": "controlplane" if name in self.machines.control_planes else "worker",
+            "talos_version": "1.13.9",
+            "kubernetes_version": "1.36.3",
+            "hostname": name,
+            "patches": list(patches),
+        }
+        config: str = self.ansible.run_module("talos_config", options)["config"]
+        return config
+
+    def machine(
+        self, name: str, config: str, *, check: bool = False, diff: bool = False, verbosity: int = 0, **options: Any
+    ) -> ModuleResult:
+        """Run talos_machine for a node."""
+        arguments = {"node": self.machines.nodes[name], "name": name, "secrets": self.bundle, "config": config}
+        return self.ansible.run_module(
+            "talos_machine", {**arguments, "wait_timeout": 60, **options}, check=check, diff=diff, verbosity=verbosity
+        )
+
+    def configure(self, *names: str) -> None:
+        """Give nodes their configurations; raises unless all take them."""
+        for name in names:
+            result = self.machine(name, self.config(name))
+            assert result.get("changed"), result
+
+    def bootstrap(
+        self, control_planes: Mapping[str, str] | None = None, *, check: bool = False, **options: Any
+    ) -> ModuleResult:
+        """Run talos_bootstrap, on all control planes if none are named."""
+        arguments = {"secrets": self.bundle, "control_planes": control_planes or self.machines.control_planes}
+        return self.ansible.run_module("talos_bootstrap", {**arguments, "wait_timeout": 60, **options}, check=check)

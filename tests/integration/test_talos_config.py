@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, the dcm.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``talos_secrets`` and ``talos_config`` through Ansible: what they return is whole, and hidden where it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.integration.talos_machines import MASKED, failed
+
+Run = Callable[..., ModuleResult]
+
+CONFIG = {
+    "cluster_name": "test",
+    "endpoint": "https://10.0.0.10",
+    "machine_type": "controlplane",
+    "talos_version": "1.13.9",
+    "kubernetes_version": "1.36.3",
+}
+
+
+@pytest.fixture(scope="module")
+def made(run_module: Run) -> ModuleResult:
+    return run_module("talos_secrets", {"talos_version": "1.13.9"}, diff=True)
+
+
+def texts(tree: Any) -> list[str]:
+    return [text for value in tree.values() for text in (texts(value) if isinstance(value, dict) else [value])]
+
+
+def test_a_new_bundle_is_returned_whole(made: ModuleResult) -> None:
+    assert made["changed"]
+    assert yaml.safe_load(made["text"]) == made["secrets"]
+    assert MASKED not in made["text"]
+    assert sorted(made["expires"]) == ["etcd", "k8s", "k8saggregator", "os"]
+    (diff,) = made["diff"]
+    assert (diff["before"], diff["after"]) == ({}, {})
+
+
+def test_check_mode_makes_one_to_go_on_with(run_module: Run, made: ModuleResult) -> None:
+    result = run_module("talos_secrets", {}, check=True)
+    assert result["changed"]
+    assert len(texts(result["secrets"])) == len(texts(made["secrets"]))
+    assert result["secrets"] != made["secrets"]
+
+
+def test_a_bundle_that_is_given_stays(run_module: Run, made: ModuleResult, tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    path.write_text(made["text"])
+    for options in ({"secrets": made["secrets"]}, {"secrets": made["text"]}, {"path": str(path)}):
+        result = run_module("talos_secrets", options)
+        assert not result["changed"]
+        assert result["secrets"] == made["secrets"]
+        assert result["text"] == made["text"]
+
+
+def test_half_a_bundle_is_refused(run_module: Run, made: ModuleResult) -> None:
+    half = {key: value for key, value in made["secrets"].items() if key != "trustdinfo"}
+    result = run_module("talos_secrets", {"secrets": half}, verbosity=3)
+    assert "The secrets bundle is not valid: trustdinfo.token is missing." in failed(result)
+    assert not [text for text in texts(half) if text in result.output]
+
+
+def test_a_file_that_is_not_there(run_module: Run) -> None:
+    message = failed(run_module("talos_secrets", {"path": "/does/not/exist"}))
+    assert message.startswith("/does/not/exist cannot be read")
+
+
+def test_the_same_inputs_give_the_same_configuration(run_module: Run, made: ModuleResult) -> None:
+    first = run_module(
+        "talos_config", {**CONFIG, "secrets": made["secrets"], "patches": [{"machine": {"sysctls": {"a": "1"}}}]}
+    )
+    patch = "machine:\n  sysctls:\n    a: '1'\n"
+    second = run_module("talos_config", {**CONFIG, "secrets": made["text"], "patches": [patch]}, check=True)
+    assert not first["changed"]
+    assert first["config"] == second["config"]
+    assert MASKED not in first["config"]
+    documents = list(yaml.safe_load_all(first["config"]))
+    assert documents[0]["machine"]["ca"] == made["secrets"]["certs"]["os"]
+    assert documents[0]["machine"]["sysctls"] == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patches": [{}, {"machine": {"x": {"$patch": "delete"}}}]}, "Patch 2 of 2: patch delete: path 'machine.x'"),
+        ({"patches": ["machine: {token: CANARY-123]"]}, "Patch 1 of 1: the patch is not valid YAML"),
+        ({"talos_version": "1.14.0"}, "'1.14.0' is not a version contract this collection can render"),
+        ({"endpoint": "http://10.0.0.10"}, "endpoint 'http://10.0.0.10' is not of the form https://host:6443"),
+        ({"machine_type": "init"}, "value of machine_type must be one of: controlplane, worker"),
+    ],
+)
+def test_bad_input_is_one_clear_message(run_module: Run, made: ModuleResult, options: Any, message: str) -> None:
+    result = run_module("talos_config", {**CONFIG, "secrets": made["secrets"], **options}, verbosity=3)
+    assert message in failed(result)
+    assert "CANARY-123" not in result.output
+    assert not [text for text in texts(made["secrets"]) if text in result.output]
+
+
+@pytest.mark.parametrize("package", ["cryptography", "yaml"])
+def test_a_missing_library_is_named(run_module: Run, tmp_path: Path, package: str) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError('not here')")
+    # The controller itself needs both; only the module's own interpreter misses them.
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {__import__("sys").executable} "$@"\n')
+    interpreter.chmod(0o700)
+    result = run_module("talos_secrets", {}, environment={"ANSIBLE_PYTHON_INTERPRETER": str(interpreter)})
+    name = {"yaml": "PyYAML"}.get(package, package)
+    assert re.search(rf"{name} is not installed, [\d.]+ or newer is needed", failed(result))
+    assert f"pip install '{name}>=" in failed(result)
+
+
+@pytest.mark.row("TAL-09")
+def test_nothing_is_shown_with_no_log(ansible: AnsibleRunner, tmp_path: Path) -> None:
+    kept = tmp_path / "bundle"
+    tasks = [
+        {"name": "Make", "dcm.platform.talos_secrets": {}, "register": "made", "no_log": True},
+        {
+            "name": "Render",
+            "dcm.platform.talos_config": {**CONFIG, "secrets": "{{ made.secrets }}"},
+            "register": "rendered",
+            "no_log": True,
+        },
+        {
+            "name": "Keep for the test",
+            "ansible.builtin.copy": {"content": "{{ made.text ~ rendered.config }}", "dest": str(kept), "mode": "0600"},
+            "no_log": True,
+        },
+    ]
+    result = ansible.playbook([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], "-c", "local", "-vvv")
+    assert result.returncode == 0, result.output
+    secrets = {word.strip("'\"") for word in kept.read_text().split() if len(word) > 20 and ":" not in word}
+    assert len(secrets) > 12
+    assert not [secret for secret in secrets if secret in result.output]
