@@ -171,6 +171,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.config import M
 from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import parse_contract
 from ansible_collections.dcm.platform.plugins.module_utils.talos.inputs import Inputs
 from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import parse
+from ansible_collections.dcm.platform.plugins.module_utils.talos.sensitive import plain_texts
 
 ARGUMENTS = Arguments(
     {
@@ -204,6 +205,9 @@ def rendered(options: dict[str, Any]) -> str:
 
 def main() -> None:
     module = AnsibleModule(**ARGUMENTS.for_module(), supports_check_mode=True)
+    for patch in module.params["patches"]:
+        if isinstance(patch, dict):  # or every ordinary word of a patch would be blanked in messages
+            module.no_log_values.difference_update(plain_texts(patch))
     with boundary(module, Redactor(module.no_log_values)):
         require(*OFFLINE_LIBRARIES)
         config = rendered(module.params)

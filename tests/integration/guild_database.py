@@ -155,7 +155,7 @@ class GuildDatabase:
         """Owner by name, of guilds' schemas."""
         return dict(
             self.superuser.rows(
-                "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^[a-z_]+[0-9]+$'"
+                "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^[a-z_]+[0-9]+$' AND nspname !~ '^pg_'"
             )
         )
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,9 +97,6 @@ class Machines:
 
     def kill(self) -> None:
         """Kill the simulator, as when the power fails everywhere."""
-        import os
-        import signal
-
         pid = self.lab.lab.pid("talos")
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

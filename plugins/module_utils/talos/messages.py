@@ -19,6 +19,7 @@ alternatives of the oneof ``response``.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -313,7 +314,11 @@ def message(name: str) -> type[Any]:
     """
     if PROTOBUF_IMPORT_ERROR is not None:
         raise PROTOBUF_IMPORT_ERROR
-    return _message_class(name)
+    with _BUILDING:
+        return _message_class(name)
+
+
+_BUILDING = threading.RLock()  # a cache alone would let two threads build a pool each, with classes that do not mix
 
 
 @functools.cache

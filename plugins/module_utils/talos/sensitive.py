@@ -46,14 +46,20 @@ def _is_secret(value: Any, name: str, *, inherited: bool) -> bool:
 
 
 def secret_texts(value: Any) -> Iterator[str]:
-    """Every secret text of a configuration."""
-    return _texts(masked(value))
+    """Every text of a configuration that is a secret."""
+    return (
+        leaf.reveal() for leaf in _leaves(masked(value)) if isinstance(leaf, Secret) and isinstance(leaf.reveal(), str)
+    )
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Secret):
-        if isinstance(value.reveal(), str):
-            yield value.reveal()
-    elif isinstance(value, (Mapping, list)):
+def plain_texts(value: Any) -> set[str]:
+    """Every text of a configuration that may be shown."""
+    return {leaf for leaf in _leaves(masked(value)) if isinstance(leaf, str)} - set(secret_texts(value))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (Mapping, list)):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+            yield from _leaves(item)
+    else:
+        yield value

@@ -54,7 +54,7 @@ class KeyValue:
             raise NotFoundError(f"{SERVICE} at {self._vault.url} has no mount {self.mount}/.")
         version = (mount["options"] or {}).get("version", "1")
         if mount["type"] != "kv" or version != "2":
-            kind = f"key-value engine of version {version}" if mount["type"] == "kv" else f"engine {mount['type']}"
+            kind = f"key-value engine of version {version}" if mount["type"] == "kv" else f"{mount['type']} engine"
             raise RefusedError(
                 f"The mount {self.mount}/ of {SERVICE} at {self._vault.url} is a {kind}.",
                 hint="The key-value engine of version 2 is needed: give another mount, or upgrade this one.",

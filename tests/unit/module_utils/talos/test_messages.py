@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -112,3 +115,28 @@ def test_import_works_without_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.METHODS == METHODS
     with pytest.raises(ImportError):
         module.message("machine.Bootstrap")
+
+
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    """Threads give way after every few instructions, so that they do meet inside the building."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("eager_switching")
+def test_threads_get_the_same_classes() -> None:
+    names = [name for method in METHODS.values() for name in (method.request, method.reply)]
+    for _round in range(5):
+        module = _load_again()
+        start = threading.Barrier(8)
+
+        def ask(module: ModuleType = module, start: threading.Barrier = start) -> list[type]:
+            start.wait()
+            return [module.message(name) for name in names]
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = [future.result() for future in [pool.submit(ask) for _thread in range(8)]]
+        assert all(answer == answers[0] for answer in answers)

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Secret
-from ansible_collections.dcm.platform.plugins.module_utils.talos.sensitive import masked, secret_texts
+from ansible_collections.dcm.platform.plugins.module_utils.talos.sensitive import (
+    masked,
+    plain_texts,
+    secret_texts,
+)
 
 SECRETS = [
     {"machine": {"token": "HUSH"}},
@@ -55,6 +59,7 @@ def test_secrets_are_masked_wherever_they_stand(document: Any) -> None:
     assert "HUSH" not in str(masked(document))
     (found,) = secret_texts(document)
     assert "HUSH" in found
+    assert found not in plain_texts(document)
 
 
 PLAIN = [
@@ -71,8 +76,13 @@ PLAIN = [
 def test_everything_else_is_shown(document: Any) -> None:
     assert masked(document) == document
     assert not list(secret_texts(document))
+    assert all(text in str(document) for text in plain_texts(document))
 
 
 def test_masked_values_still_compare() -> None:
     assert masked({"token": "a"}) == masked({"token": "a"}) != masked({"token": "b"})
     assert masked({"token": "a"}) == {"token": Secret("a")}
+
+
+def test_a_text_that_is_also_a_secret_is_not_shown() -> None:
+    assert plain_texts({"token": "HUSH", "image": "HUSH", "type": "worker"}) == {"worker"}

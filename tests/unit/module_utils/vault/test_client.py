@@ -243,7 +243,7 @@ def test_what_is_stored(status: int, body: Any, expected: Stored) -> None:
 MOUNTS = [
     ({"path": "secret/", "type": "kv", "options": {"version": "1"}}, "is a key-value engine of version 1"),
     ({"path": "secret/", "type": "kv", "options": None}, "is a key-value engine of version 1"),
-    ({"path": "secret/", "type": "pki", "options": {}}, "is a engine pki"),
+    ({"path": "secret/", "type": "pki", "options": {}}, "is a pki engine"),
     ({"path": "sec/", "type": "kv", "options": {"version": "2"}}, "has no mount secret/"),
 ]
 
