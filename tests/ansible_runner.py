@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
+COLLECTIONS = BIN.parent / "collections"  # before the user's own, where another copy may be installed
 TIMEOUT = 300  # seconds for one run
 
 
@@ -115,6 +116,7 @@ class AnsibleRunner:
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
