@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
 def _specifications() -> dict[str, Options]:
     import yaml
 
-    found = {}
+    found: dict[str, Options] = {}
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         entries = yaml.safe_load(path.read_text())["argument_specs"].values()
         found[path.parents[1].name] = {name: option for entry in entries for name, option in entry["options"].items()}
