@@ -222,6 +222,12 @@ options:
                 and then it is drained and deleted.'
             type: bool
             default: false
+          keep_retired:
+            description:
+              - Whether the old pool stays under its new name, with C(-old) at its end, so that somebody else
+                can drain it. The same declaration without this option removes it.
+            type: bool
+            default: false
       purge_node_pools:
         description:
           - Whether pools that are not listed are drained and removed.
@@ -417,6 +423,7 @@ FIELDS = {
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "replace": {"type": "bool", "default": False},
+            "keep_retired": {"type": "bool", "default": False},
         },
     },
     "purge_node_pools": {"type": "bool", "default": False},

@@ -51,6 +51,11 @@ options:
               - readwrite
               - fullaccess
             required: true
+      renew:
+        description:
+          - Whether a key that exists is removed and made anew, because its secret was lost.
+        type: bool
+        default: false
       state:
         description:
           - Whether it exists.
@@ -155,6 +160,7 @@ FIELDS = {
             "permission": {"type": "str", "choices": ["read", "readwrite", "fullaccess"], "required": True},
         },
     },
+    "renew": {"type": "bool", "default": False},
 }
 
 

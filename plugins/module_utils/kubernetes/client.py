@@ -227,7 +227,8 @@ def connect(parameters: Mapping[str, Any]) -> KubernetesClient:
     if parameters["validate_certs"] is not None:
         configuration.verify_ssl = parameters["validate_certs"]
     configuration.retries = False  # ours are bounded, and know what may be repeated
-    api, patching = (kubernetes.client.CustomObjectsApi(kubernetes.client.ApiClient(configuration)) for _ in range(2))
+    api = kubernetes.client.CustomObjectsApi(kubernetes.client.ApiClient(configuration))
+    patching = kubernetes.client.CustomObjectsApi(kubernetes.client.ApiClient(configuration))
     # older versions of the library cannot set it for a single request
     patching.api_client.set_default_header("Content-Type", "application/merge-patch+json")
     return KubernetesClient(api, patching, configuration.host)

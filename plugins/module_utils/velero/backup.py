@@ -69,7 +69,15 @@ class PresentBackup(Reconciler[Sequence[Object]]):
         return output
 
 
-class AbsentBackup(Reconciler[tuple[Object | None, Sequence[Object]]]):
+@dataclass(frozen=True)
+class Remains:
+    """What is left of a backup that should be gone: itself, and requests to delete it."""
+
+    backup: Object | None
+    requests: Sequence[Object]
+
+
+class AbsentBackup(Reconciler[Remains]):
     """A backup that is not wanted: its files, its object and the request to delete them are gone."""
 
     def __init__(self, client: VeleroClient, name: str, waiting: Waiting) -> None:
@@ -79,14 +87,13 @@ class AbsentBackup(Reconciler[tuple[Object | None, Sequence[Object]]]):
         self._backup: Object | None = None
         self._request: Object | None = None
 
-    def read(self) -> tuple[Object | None, Sequence[Object]]:
+    def read(self) -> Remains:
         self._backup = self._client.backup(self._name)
-        return self._backup, self._client.deletion_requests(self._backup) if self._backup else []
+        return Remains(self._backup, self._client.deletion_requests(self._backup) if self._backup else [])
 
-    def plan(self, actual: tuple[Object | None, Sequence[Object]]) -> Sequence[Change]:
-        backup, requests = actual
-        self._request = next(filter(plan.is_pending, requests), None)
-        return plan.plan_absent(backup, requests)
+    def plan(self, actual: Remains) -> Sequence[Change]:
+        self._request = next(filter(plan.is_pending, actual.requests), None)
+        return plan.plan_absent(actual.backup, actual.requests)
 
     def apply(self, changes: Sequence[Change]) -> Iterable[Outcome]:
         return apply_each(changes, self._apply)

@@ -298,7 +298,7 @@ def test_a_tag_keeps_its_first_spelling(account: Account) -> None:
 
 def test_records_of_a_domain(account: Account) -> None:
     record = {"type": "CNAME", "name": "www", "data": "example.com.", "ttl": 300}
-    domain = {"name": "example.com", "ip_address": "192.0.2.1", "records": [record]}
+    domain: dict[str, Any] = {"name": "example.com", "ip_address": "192.0.2.1", "records": [record]}
     account.run(DOMAIN, [domain])
     assert account.plan(DOMAIN, [domain]) == []
     record["ttl"] = 600
