@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""All checks, or the named ones: ``python -m tests.all [lint|types|sanity|unit|integration|molecule …]``.
+"""All checks, or the named ones: ``python -m tests.all [integration|molecule|sanity|lint|unit|types …]``.
 
-Two run at a time, the long ones first; what a check printed comes whole when it ends. Every check runs, also after one
-failed; the figures at the end say which.
+A check is a list of commands; two commands run at a time, the long ones first, and what each printed comes whole when it
+ends. Everything runs, also after something failed; the figures at the end say what.
 """
 
 from __future__ import annotations
@@ -12,122 +12,87 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
 from tests.ansible_runner import BIN
 from tests.staging import ROOT
 
 LANES = 2
+LONGEST = "tests/integration/test_site.py"
+Command = Sequence[str | Path]
 
 
-@dataclass(frozen=True)
-class Log:
-    """Where a check's commands write."""
-
-    file: IO[str]
-
-    def run(self, *command: str | Path) -> bool:
-        """Run a command in the checkout; true if it succeeded."""
-        shown = " ".join(part.name if isinstance(part, Path) else part for part in command)
-        self.file.write(f"$ {shown}\n")
-        self.file.flush()
-        arguments = [str(part) for part in command]
-        done = subprocess.run(arguments, cwd=ROOT, stdout=self.file, stderr=subprocess.STDOUT, check=False)
-        return done.returncode == 0
-
-    def python(self, *arguments: str) -> bool:
-        """Run the environment's Python."""
-        return self.run(Path(sys.executable), *arguments)
-
-
-Check = Callable[[Log], bool]
-
-
-def integration(log: Log) -> bool:
-    """Tests against real engines."""
-    return log.python("-m", "pytest", "-q", "--durations=10", "tests/integration")
-
-
-def molecule(log: Log) -> bool:
-    """Every scenario: converge, idempotence, verify."""
+def _checks() -> dict[str, list[Command]]:
+    python = Path(sys.executable)
+    integration = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/integration").rglob("test_*.py"))
+    integration.sort(key=lambda name: name != LONGEST)
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
-    passed = [log.run(BIN / "molecule", "test", "--scenario-name", name) for name in scenarios]
-    return all(passed)
-
-
-def sanity(log: Log) -> bool:
-    """Ansible's own checks, with no ignore file."""
-    return log.python("-m", "tests.sanity")
-
-
-def lint(log: Log) -> bool:
-    """Style of Python and YAML; ansible-lint's production profile; changelog fragments; the coverage page."""
-    commands: list[list[str | Path]] = [
-        [BIN / "ruff", "check", "."],
-        [BIN / "ruff", "format", "--check", "."],
-        [BIN / "ansible-lint", "--offline", "--strict"],
-        [BIN / "antsibull-changelog", "lint"],
-        [Path(sys.executable), "-m", "tests.coverage"],
-    ]
-    passed = [log.run(*command) for command in commands]
-    return all(passed)
-
-
-def unit(log: Log) -> bool:
-    """Tests that start nothing but the simulators."""
-    return log.python("-m", "pytest", "-q", "tests/unit")
-
-
-def types(log: Log) -> bool:
-    """mypy, strict."""
-    return log.run(BIN / "mypy", "plugins", "tests")
-
-
-CHECKS: dict[str, Check] = {check.__name__: check for check in (integration, molecule, sanity, lint, unit, types)}
+    return {
+        "integration": [(python, "-m", "pytest", "-q", "--durations=3", name) for name in integration],
+        "molecule": [(BIN / "molecule", "test", "--scenario-name", name) for name in scenarios],
+        "sanity": [(python, "-m", "tests.sanity")],
+        "lint": [
+            (BIN / "ansible-lint", "--offline", "--strict"),
+            (BIN / "ruff", "check", "."),
+            (BIN / "ruff", "format", "--check", "."),
+            (BIN / "antsibull-changelog", "lint"),
+            (python, "-m", "tests.coverage"),
+        ],
+        "unit": [(python, "-m", "pytest", "-q", "tests/unit")],
+        "types": [(BIN / "mypy", "plugins", "tests")],
+    }
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a check ended; ``seconds`` it took, ``output`` all it printed."""
+    """How one command of a check ended; ``seconds`` it took, ``output`` all it printed."""
 
-    name: str
+    check: str
+    command: str
     passed: bool
     seconds: float
     output: str
 
 
-def _check(name: str) -> Report:
-    print(f"{name} begins", flush=True)
+def _run(check: str, command: Command) -> Report:
+    shown = " ".join(part.name if isinstance(part, Path) else part for part in command)
+    print(f"begins: {shown}", flush=True)
     began = time.monotonic()
-    with TemporaryFile("w+") as file:
-        passed = CHECKS[name](Log(file))
-        file.seek(0)
-        return Report(name, passed, time.monotonic() - began, file.read())
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Report(check, shown, done.returncode == 0, time.monotonic() - began, done.stdout)
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(CHECKS)
-    unknown = [name for name in names if name not in CHECKS]
+    checks = _checks()
+    names = sys.argv[1:] or list(checks)
+    unknown = [name for name in names if name not in checks]
     if unknown:
-        print(f"no check named {', '.join(unknown)}; there are: {', '.join(CHECKS)}", file=sys.stderr)
+        print(f"no check named {', '.join(unknown)}; there are: {', '.join(checks)}", file=sys.stderr)
         return 2
     os.environ.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1")
-    reports = []
+    began, reports = time.monotonic(), []
     with ThreadPoolExecutor(LANES) as pool:
-        running: list[Future[Report]] = [pool.submit(_check, name) for name in names]
+        running = [pool.submit(_run, name, command) for name in names for command in checks[name]]
         for future in as_completed(running):
             report = future.result()
             reports.append(report)
-            print(f"\n=== {report.name} ===\n{report.output}", flush=True)
-    for report in reports:
-        print(f"{report.name:<12} {'passed' if report.passed else 'FAILED'}  {report.seconds:6.0f} s")
+            print(f"\n=== {report.command} ===\n{report.output}", flush=True)
+    for report in sorted(reports, key=lambda report: (names.index(report.check), report.command)):
+        print(f"{report.check:<12} {'passed' if report.passed else 'FAILED'} {report.seconds:5.0f} s  {report.command}")
+    print(f"{time.monotonic() - began:.0f} s in all")
     failed = sum(not report.passed for report in reports)
-    print(f"checks: {len(reports) - failed} passed, {failed} failed", flush=True)
+    print(f"commands: {len(reports) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 
 
