@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """All checks, or the named ones: ``python -m tests.all [integration|molecule|sanity|lint|unit|types …]``.
 
-A check is a list of commands; two commands run at a time, the long ones first, and what each printed comes whole when it
-ends. Everything runs, also after something failed; the figures at the end say what.
+A check is a list of commands; two commands run at a time, the long ones first, and what each printed comes whole when
+it ends. Everything runs, also after something failed; the figures at the end say what.
 """
 
 from __future__ import annotations
