@@ -43,6 +43,7 @@ attributes:
     description: Control planes may still be in maintenance mode then.
   diff_mode:
     support: full
+    description: Says which control plane is bootstrapped.
 seealso:
   - module: dcm.platform.talos_machine
   - module: dcm.platform.talos_kubeconfig

@@ -43,6 +43,7 @@ attributes:
     description: Nothing is fetched.
   diff_mode:
     support: full
+    description: Says why a kubeconfig is replaced, and nothing of it.
 seealso:
   - module: dcm.platform.talos_bootstrap
 """

@@ -94,7 +94,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 insecure:
-  description: Whether the node could not prove who it is when the call began, as it was in maintenance mode.
+  description:
+    - Whether the node could not prove who it is when the call began, because it was in maintenance mode and
+      O(maintenance_fingerprint) was not set.
   returned: success
   type: bool
 machine:

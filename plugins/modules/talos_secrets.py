@@ -41,6 +41,7 @@ attributes:
     description: A new bundle is made and returned, so that later tasks can be predicted. It is thrown away.
   diff_mode:
     support: full
+    description: Says that a bundle is made, and nothing of it.
 requirements:
   - "cryptography >= 41.0"
   - "PyYAML >= 6.0"

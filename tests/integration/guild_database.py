@@ -153,11 +153,8 @@ class GuildDatabase:
 
     def schemas(self) -> dict[str, str]:
         """Owner by name, of guilds' schemas."""
-        return dict(
-            self.superuser.rows(
-                "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^[a-z_]+[0-9]+$' AND nspname !~ '^pg_'"
-            )
-        )
+        query = "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname ~ %s AND nspname !~ '^pg_'"
+        return dict(self.superuser.rows(query, "^[a-z_]+[0-9]+$"))
 
     def role(self, name: str) -> dict[str, Any]:
         query = (

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import Contract
 from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import message
+from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import generate
+from ansible_collections.dcm.platform.plugins.modules.talos_config import rendered
 
 from tests.ansible_runner import AnsibleRunner, ModuleResult
 from tests.conftest import LabFixture
@@ -58,7 +61,9 @@ class Machines:
             node["name"]: node["address"] for node in self.settings["nodes"] if node["type"] == "controlplane"
         }
         self.workers = {name: address for name, address in self.nodes.items() if name not in self.control_planes}
+        self._left_over: set[str] = set()
         self.wipe()
+        self._left_over.update(cluster["id"] for cluster in self.etcd())
 
     def ask(self, command: str, **arguments: Any) -> Any:
         return ask(Path(self.settings["directory"]), command, **arguments)
@@ -69,9 +74,8 @@ class Machines:
         return status
 
     def etcd(self) -> list[Tree]:
-        """All etcd clusters there are."""
-        clusters: list[Tree] = self.ask("status")["etcd"]
-        return clusters
+        """All etcd clusters that there are since the machines were wiped: wiping does not make a member leave."""
+        return [cluster for cluster in self.ask("status")["etcd"] if cluster["id"] not in self._left_over]
 
     def fault(self, name: str, **faults: Any) -> None:
         self.ask("set", machine=name, **faults)
@@ -100,6 +104,7 @@ class Machines:
         pid = self.lab.lab.pid("talos")
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        until(lambda: self.lab.lab.pid("talos") is None, "the simulator to die")
 
     # --- raw gRPC ----------------------------------------------------------------------------------------------------
 
@@ -130,12 +135,15 @@ class Machines:
 
 
 class Cluster:
-    """A cluster to be: its secrets and configurations, made by the collection's own modules."""
+    """A cluster to be, with its secrets and configurations.
+
+    Those are made by the code of talos_secrets and talos_config, but in this process: a run of Ansible costs seconds.
+    """
 
     def __init__(self, ansible: AnsibleRunner, machines: Machines) -> None:
         self.ansible = ansible
         self.machines = machines
-        self.bundle: Tree = ansible.run_module("talos_secrets", {})["secrets"]
+        self.bundle: Tree = generate(Contract(1, 13)).tree
 
     def config(self, name: str, *patches: Any) -> str:
         """The configuration of a node."""
@@ -147,10 +155,10 @@ class Cluster:
             "talos_version": "1.13.9",
             "kubernetes_version": "1.36.3",
             "hostname": name,
+            "version_contract": None,
             "patches": list(patches),
         }
-        config: str = self.ansible.run_module("talos_config", options)["config"]
-        return config
+        return rendered(options)
 
     def machine(
         self, name: str, config: str, *, check: bool = False, diff: bool = False, verbosity: int = 0, **options: Any

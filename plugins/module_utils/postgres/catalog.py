@@ -23,6 +23,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import
     EXTENSIONS_SCHEMA,
     FIRST_WITH_GRANT_OPTIONS,
     FUNCTIONS,
+    LARGE_OBJECTS,
     MIGRATOR_ROLE,
     SCHEMAS,
     SEQUENCES,
@@ -42,8 +43,9 @@ T = TypeVar("T")
 SHARED_ROLES = (CONNECT_ROLE, MIGRATOR_ROLE)
 PUBLIC_SCHEMA = "public"
 BOOTSTRAP_SUPERUSER = 10  # its OID: PostgreSQL 16 and newer record it as the grantor of what a role's creator gets
-# Settings that no guild can change, not even its own, and that therefore stay as the operator set them.
-OPERATORS_SETTING = re.compile(r"temp_file_limit|log_.*|pgaudit\..*")
+# Settings that no guild can store, not even for itself, and that therefore stay as the operator set them: some limits,
+# logging, and the parameters of extensions.
+OPERATORS_SETTING = re.compile(r"temp_file_limit|log_.*|.*\..*")
 EVERYTHING = 0  # in place of an OID: all roles, all databases, all schemas
 
 ATTRIBUTES = ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")  # in the order of the query
@@ -109,7 +111,7 @@ SELECT n.nspname, pg_catalog.pg_describe_object(p.classid, p.objid, 0)
  WHERE c.relnamespace <> p.schema AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
  ORDER BY 1, 2
 """
-_SCOPES = {"r": TABLES, "S": SEQUENCES, "f": FUNCTIONS, "T": TYPES, "n": SCHEMAS}
+_SCOPES = {"r": TABLES, "S": SEQUENCES, "f": FUNCTIONS, "T": TYPES, "n": SCHEMAS, "L": LARGE_OBJECTS}
 
 
 @dataclass
@@ -135,7 +137,7 @@ def read_catalog(
     session: Session,
     guilds: Sequence[GuildNames],
     *,
-    whole: bool = True,
+    whole: bool,
     suspended: Sequence[GuildNames] = (),
     removed: Sequence[GuildNames] = (),
 ) -> Catalog:

@@ -46,7 +46,7 @@ _CONFLICTS = {
     "55P03": "somebody else holds a lock on the same object",
 }
 _HINTS = {
-    "42501": "Connect as a superuser, or as the database's owner with CREATEROLE who made the guilds' roles.",
+    "42501": "Connect as a superuser, or as the database's owner with CREATEROLE who created all roles of the model.",
     "53200": "Too many locks at a time: lower batch_size, or raise max_locks_per_transaction of the server.",
     "53300": "All connections of this login or of the server are taken.",
     "25006": "This server is a standby: connect to the primary.",
@@ -78,7 +78,7 @@ class Session:
                 options=SESSION,
             )
         except psycopg2.OperationalError as error:
-            raise self._connecting_failed(str(error)) from error
+            raise connecting_failed(self.address, str(error)) from error
         self.version = self._connection.server_version // 10000
         self.superuser = self._connection.get_parameter_status("is_superuser") == "on"
         if self.version < OLDEST_VERSION:
@@ -86,18 +86,6 @@ class Session:
                 f"{SERVICE} at {self.address} has version {self.version}.",
                 hint=f"{OLDEST_VERSION} or newer is needed.",
             )
-
-    def _connecting_failed(self, text: str) -> PlatformError:
-        """libpq gives a text only: what the server itself said is in it behind FATAL."""
-        said = " ".join(text.split())
-        starting = any(phrase in said for phrase in ("starting up", "shutting down", "recovery mode"))
-        if "FATAL:" not in said or starting:
-            return UnreachableError(SERVICE, self.address, said.partition(" failed: ")[2] or said, sent=False)
-        reason = said.rpartition("FATAL:")[2].strip()
-        return RefusedError(
-            f"{SERVICE} at {self.address} refused the connection: {reason}.",
-            hint="Check login_user, login_password, login_db, ssl_mode and the server's pg_hba.conf.",
-        )
 
     @contextmanager
     def transaction(self, *, read_only: bool = False) -> Iterator[None]:
@@ -135,7 +123,7 @@ class Session:
     def copy_in(self, table: str, rows: Iterable[tuple[str, ...]]) -> None:
         """Put rows of text into a table, inside a transaction, so that the server logs not one value."""
         with self._errors(), self._connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY {table} FROM STDIN WITH (FORMAT binary)", io.BytesIO(_binary(rows)))
+            cursor.copy_expert(f"COPY {table} FROM STDIN WITH (FORMAT binary)", io.BytesIO(binary_copy(rows)))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -145,13 +133,9 @@ class Session:
         except psycopg2.Error as error:
             raise self._translated(error) from error
 
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.close()
-
     def _translated(self, error: psycopg2.Error) -> PlatformError:
         code = error.pgcode or ""
-        said = error.diag.message_primary or " ".join(str(error).split())
+        said = error.diag.message_primary or str(error).partition("\n")[0]
         if code.startswith(_UNREACHABLE) or (not code and self._connection.closed):
             return UnreachableError(SERVICE, self.address, said)
         if code in _CONFLICTS:
@@ -163,7 +147,19 @@ class Session:
         return RefusedError(message, hint=_HINTS.get(code))
 
 
-def _binary(rows: Iterable[tuple[str, ...]]) -> bytes:
+def connecting_failed(address: str, text: str) -> PlatformError:
+    """The error for what libpq says. It gives a text only: what the server itself said is in it, behind FATAL."""
+    said = text.rpartition("FATAL:")[2].partition("\n")[0].strip()
+    starting = any(phrase in said for phrase in ("starting up", "shutting down", "recovery mode"))
+    if "FATAL:" not in text or starting:
+        return UnreachableError(SERVICE, address, said.rpartition(" failed: ")[2], sent=False)
+    return RefusedError(
+        f"{SERVICE} at {address} refused the connection: {said}.",
+        hint="Check login_user, login_password, login_db, ssl_mode and the server's pg_hba.conf.",
+    )
+
+
+def binary_copy(rows: Iterable[tuple[str, ...]]) -> bytes:
     """PostgreSQL's binary COPY format, for text columns. Unlike its text format, an error never quotes the line."""
     data = bytearray(b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0))
     for row in rows:

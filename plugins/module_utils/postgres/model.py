@@ -81,7 +81,8 @@ class Role:
 
 # What default privileges are for, and whether in the guild's schema only. PostgreSQL adds both kinds up.
 Scope = tuple[str, bool]
-TABLES, SEQUENCES, FUNCTIONS, TYPES, SCHEMAS = "TABLES", "SEQUENCES", "FUNCTIONS", "TYPES", "SCHEMAS"
+TABLES, SEQUENCES, FUNCTIONS, TYPES = "TABLES", "SEQUENCES", "FUNCTIONS", "TYPES"
+SCHEMAS, LARGE_OBJECTS = "SCHEMAS", "LARGE OBJECTS"  # the model grants nothing on them
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def desired(options: Mapping[str, Any]) -> Desired:
     if options["batch_size"] < 1:
         raise InputError(f"batch_size is {options['batch_size']}; at least 1 guild is needed in a batch.")
     always = options["update_password"] == "always"  # noqa: S105 - this is no password
-    return Desired(guilds, _settings(options["settings"] or {}), prefix, compare_passwords=always)
+    return Desired(guilds, _settings(options["settings"]), prefix, compare_passwords=always)
 
 
 def _refuse_duplicates(identifiers: Sequence[str]) -> None:

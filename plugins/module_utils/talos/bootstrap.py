@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
+from ansible_collections.dcm.platform.plugins.module_utils.engine.clock import SYSTEM_CLOCK
 from ansible_collections.dcm.platform.plugins.module_utils.engine.concurrent import map_concurrently
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import (
     ConflictError,
@@ -28,7 +30,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.node import Nod
 
 WORKERS = 16  # control planes asked at once
 WAITING_STATE = "Preparing"  # of the etcd service: it could run, but has neither data nor a cluster to join
-LOOKS = 3  # an etcd with data is Preparing for a moment, too, when its node boots
+SETTLED = 2.0  # seconds that every node must have waited: an etcd with data is Preparing, too, while its node boots
 
 _SPLIT_HINT = "A second bootstrap would split the cluster."
 
@@ -75,7 +77,7 @@ def plan(control_planes: Sequence[ControlPlane]) -> list[Change]:
     """One change or none. Raises :class:`RefusedError` if a node that may hold data could not be asked."""
     if is_bootstrapped(control_planes):
         return []
-    problems = [str(one.error) for one in control_planes if one.error is not None]
+    problems = [one.error.message for one in control_planes if one.error is not None]
     if problems:
         raise RefusedError(
             f"Not bootstrapped, as not every control plane could be asked: {' '.join(problems)}", hint=_SPLIT_HINT
@@ -100,7 +102,7 @@ class BootstrapReconciler(Reconciler[Sequence[ControlPlane]]):
         self._connector = connector
         self._timeout = timeout
         self._wait = wait
-        self._looks = 0
+        self._waiting_since: float | None = None
         self._latest: Sequence[ControlPlane] | None = None
 
     def read(self) -> Sequence[ControlPlane]:
@@ -129,29 +131,30 @@ class BootstrapReconciler(Reconciler[Sequence[ControlPlane]]):
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         for change in changes:
-            wait_for("all control planes to be ready for the bootstrap", self._ready, timeout=self._timeout)
-            if self._looks:
+            if wait_for("all control planes to be ready for the bootstrap", self._ready, timeout=self._timeout):
                 retrying(self._bootstrap, idempotent=True)
             self._latest = None
             yield Outcome(change)
 
-    def _ready(self) -> None:
-        """Every node waits, and has done so for several looks; or somebody else did the bootstrap meanwhile."""
+    def _ready(self) -> bool:
+        """True when every node waits, and has for a while; false if somebody else did the bootstrap meanwhile."""
+        since, self._waiting_since = self._waiting_since, None
         control_planes = self._look()
-        hindrances = [one.hindrance for one in control_planes if one.hindrance]
         if is_bootstrapped(control_planes):
-            self._looks = 0
-            return
-        self._looks = 0 if hindrances else self._looks + 1
-        if self._looks < LOOKS:
-            raise NotYet("; ".join(hindrances) or "looking once more")
+            return False
+        hindrances = [one.hindrance for one in control_planes if one.hindrance]
+        if hindrances:
+            raise NotYet("; ".join(hindrances))
+        now = SYSTEM_CLOCK.now()
+        self._waiting_since = now if since is None else since
+        if now - self._waiting_since < SETTLED:
+            raise NotYet("they are, but only just")
+        return True
 
     def _bootstrap(self) -> None:
-        with self._connector.client(self._nodes[0]) as client:
-            try:
-                client.bootstrap()
-            except ConflictError:
-                return  # it has data: an earlier request of ours arrived, whose reply was lost
+        """A node that has data refuses; then an earlier request of ours arrived, but its reply was lost."""
+        with self._connector.client(self._nodes[0]) as client, contextlib.suppress(ConflictError):
+            client.bootstrap()
 
     def settle(self) -> None:
         if self._wait:

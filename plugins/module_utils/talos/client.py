@@ -111,6 +111,7 @@ class TalosClient:
         self._server_name = server_name
         self._runner = asyncio.Runner()
         self._channel: Any = None
+        self._answered = False
 
     def __enter__(self) -> TalosClient:
         return self
@@ -226,11 +227,13 @@ class TalosClient:
 
         self._context.alert = None
         try:
-            return self._runner.run(call())
+            reply = self._runner.run(call())
         except GRPCError as error:
             raise self._refusal(path, error) from error
         except (TimeoutError, StreamTerminatedError, ProtocolError, OSError) as error:
             raise self._failure(error, sent) from error
+        self._answered = True
+        return reply
 
     def _open(self) -> Any:
         return Channel(
@@ -246,7 +249,10 @@ class TalosClient:
             return RejectedError(self.node, self._context.alert)
         if isinstance(error, ssl.SSLCertVerificationError):
             return UntrustedError(self.node, error)
-        return UnreachableError(self.node.service, self.node.address, _reason(error), sent=sent)
+        reason = _reason(error)
+        if isinstance(error, StreamTerminatedError) and not self._answered:
+            reason = "it closed the connection at once, as it does when it does not accept the client certificate"
+        return UnreachableError(self.node.service, self.node.address, reason, sent=sent)
 
     def _refusal(self, path: str, error: GRPCError) -> PlatformError:
         """The node answered with a status. What may be tried again, and what never, is talosctl's own choice."""

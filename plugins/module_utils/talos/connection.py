@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import TimedOutError
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import (
+    PlatformError,
+    TimedOutError,
+    UnreachableError,
+)
 from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import wait_for
 from ansible_collections.dcm.platform.plugins.module_utils.talos import tls
 from ansible_collections.dcm.platform.plugins.module_utils.talos.client import (
@@ -74,7 +78,7 @@ class Connector:
                 raise
         try:
             return _greet(TalosClient(node, tls.maintenance(fingerprint)), insecure=True)
-        except RejectedError:
+        except (RejectedError, UnreachableError):
             # It wants a client certificate, so it is not in maintenance mode; but it may have left it just now.
             return _greet(self.client(node), insecure=False)
 
@@ -83,7 +87,8 @@ class Connector:
         try:
             return wait_for(what, probe, timeout=self.patience)
         except TimedOutError as error:
-            raise error.__cause__ or error from None
+            reason = error.__cause__
+            raise reason if isinstance(reason, PlatformError) else error from None
 
 
 def _greet(client: TalosClient, *, insecure: bool) -> Session:

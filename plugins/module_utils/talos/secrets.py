@@ -98,7 +98,7 @@ def _random_key() -> str:
 
 def _random_token() -> str:
     characters = string.ascii_lowercase + string.digits
-    first, second = ("".join(secrets.choice(characters) for _ in range(length)) for length in (6, 16))
+    first, second = ("".join(secrets.SystemRandom().choices(characters, k=length)) for length in (6, 16))
     return f"{first}.{second}"
 
 

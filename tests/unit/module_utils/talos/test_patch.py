@@ -313,12 +313,14 @@ MAPS = st.recursive(
     ),
     max_leaves=8,
 )
-WITHOUT_LISTS = MAPS.map(lambda tree: without_lists(tree))
 
 
 def without_lists(tree: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in tree.items() if not isinstance(value, list)}
     return {key: without_lists(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
+WITHOUT_LISTS = MAPS.map(without_lists)
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
