@@ -78,7 +78,7 @@ def inventory(machines: Machines, lab: LabFixture, ansible: AnsibleRunner) -> Pa
         "dcm_vault_url": vault["url"],
         "dcm_vault_token": vault["token"],
     }
-    groups = {"talos_control_plane": hosts(machines.control_planes), "talos_workers": hosts(machines.workers)}
+    groups = {"talos_controlplane": hosts(machines.control_planes), "talos_worker": hosts(machines.workers)}
     content = {"all": {"vars": variables, "children": groups}}
     return ansible.private_file("talos-inventory.yml", json.dumps(content))
 
