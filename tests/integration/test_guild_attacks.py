@@ -17,7 +17,7 @@ import psycopg2.errorcodes
 import pytest
 
 from tests.ansible_runner import ModuleResult
-from tests.integration.guild_database import GuildDatabase, Login, Servers
+from tests.integration.guild_database import GuildDatabase, Login, Servers, eventually
 
 DENIED = psycopg2.errorcodes.INSUFFICIENT_PRIVILEGE
 NO_SUCH_TABLE = psycopg2.errorcodes.UNDEFINED_TABLE
@@ -181,9 +181,11 @@ def test_the_right_to_connect_is_no_role_to_become(database: GuildDatabase) -> N
 @pytest.mark.row("DATA-07")
 def test_a_login_has_no_more_sessions_than_its_limit(database: GuildDatabase) -> None:
     """Row D7."""
-    with contextlib.ExitStack() as open_sessions:
-        for _ in range(LIMIT):
-            open_sessions.enter_context(login(database, "1", "app"))
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'g_1_app'"
+    eventually(lambda: database.value(sessions) == 0, "sessions of earlier tests have ended")
+    with contextlib.ExitStack() as stack:
+        for number in range(LIMIT):
+            assert stack.enter_context(login(database, "1", "app")).value("SELECT 1") == 1, f"session {number + 1}"
         with pytest.raises(psycopg2.OperationalError, match='too many connections for role "g_1_app"'):
             login(database, "1", "app")
         login(database, "2", "app").close()

@@ -589,7 +589,8 @@ BAD_INPUT: list[tuple[dict[str, Any], str]] = [
 def test_bad_input_is_one_clear_message_before_anything_is_connected_to(ansible: AnsibleRunner) -> None:
     nowhere = {"login_host": "127.0.0.1", "login_port": free_port(), "login_user": "x", "login_db": "x"}
     tasks = [
-        {"dcm.platform.pg_guild_schema": {**nowhere, **options}, "ignore_errors": True} for options, _ in BAD_INPUT
+        {"dcm.platform.pg_guild_schema": {**nowhere, **options}, "ignore_errors": True}
+        for options, expected in BAD_INPUT
     ]
     result = ansible.playbook([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], "-c", "local", "-v")
     assert result.total("ignored") == len(BAD_INPUT), result.output

@@ -25,7 +25,7 @@ STARTING = 'connection to server at "db", port 5432 failed: FATAL:  the database
 )
 def test_why_a_connection_failed(text: str, kind: type[Exception], reason: str) -> None:
     error = connecting_failed("db:5432", text)
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert reason in str(error)
     assert str(error).startswith("PostgreSQL at db:5432 ")
     assert "\n" not in str(error)
