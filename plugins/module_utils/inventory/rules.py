@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
+from ansible_collections.dcm.platform.plugins.module_utils.guild import guild_id
 from ansible_collections.dcm.platform.plugins.module_utils.inventory.specification import Problem
 
 Values = Mapping[str, Any]
@@ -53,13 +55,17 @@ def check_networks(values: Values) -> Iterator[Problem]:
 
 
 def check_guilds(values: Values) -> Iterator[Problem]:
-    """Guild ids are unique."""
+    """Guild ids are what Discord gives out, and unique."""
     seen: dict[str, int] = {}
     guilds = values.get("dcm_guilds")
     for index, guild in enumerate(guilds if isinstance(guilds, (list, tuple)) else ()):
         if not isinstance(guild, Mapping) or "id" not in guild:
             continue
-        identifier = str(guild["id"])
+        try:
+            identifier = guild_id(guild["id"])
+        except InputError as error:
+            yield Problem(f"dcm_guilds[{index}].id", str(error))
+            continue
         if identifier in seen:
             yield Problem(f"dcm_guilds[{index}].id", f"{identifier} stands already in dcm_guilds[{seen[identifier]}]")
         seen.setdefault(identifier, index)

@@ -59,7 +59,7 @@ def check_options(options: Options, values: Mapping[str, Any], path: str = "") -
 def _check_value(option: Mapping[str, Any], value: Any, key: str) -> Iterator[Problem]:
     kind = option.get("type", "str")
     if not _has_type(kind, value):
-        yield Problem(key, f"must be {_type_name(kind)}, is {type(value).__name__} {_shown(option, value)}")
+        yield Problem(key, f"must be {_type_name(kind)}, is {_kind(value)} {_shown(option, value)}")
         return
     choices = option.get("choices")
     if choices and kind != "list" and value not in choices:
@@ -96,6 +96,12 @@ def _type_name(kind: str) -> str:
         "int": "a whole number",
         "list": "a list",
     }.get(kind, "text")
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in words; Ansible's own subclasses of the plain types have names nobody knows."""
+    names = {bool: "the truth value", int: "the number", float: "the number", str: "the text", Mapping: "a dictionary"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "a list")
 
 
 def _summary(option: Mapping[str, Any]) -> str:

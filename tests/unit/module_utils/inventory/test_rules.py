@@ -58,6 +58,7 @@ def test_a_network_overlaps_itself_and_what_it_holds(octet: int, length: int) ->
     [
         ([{"id": "1"}, {"id": "2"}], []),
         ([{"id": "1"}, {"id": "2"}, {"id": 1}], ["dcm_guilds[2].id"]),
+        ([{"id": "01"}, {"id": "-1"}, {"id": "1x"}], ["dcm_guilds[0].id", "dcm_guilds[1].id", "dcm_guilds[2].id"]),
         ([{"tier": "x"}, "1"], []),
     ],
 )
@@ -118,7 +119,7 @@ def test_peoples_own_variables_are_left_alone(written: str) -> None:
 def test_a_variable_of_the_wrong_type_is_not_judged_by_rules_too() -> None:
     role = Role("guilds", {"dcm_guilds": {"type": "list", "elements": "dict"}}, {"h": {"dcm_guilds": ["1", "1"]}})
     assert {problem.message for problem in find_problems([role], {"dcm_guilds": [{"id": 1}, {"id": 1}]}, [])} == {
-        "must be a dictionary, is str '1'"
+        "must be a dictionary, is the text '1'"
     }
 
 
