@@ -16,6 +16,7 @@ from typing import Any
 
 BIN = Path(sys.executable).parent
 COLLECTIONS = BIN.parent / "collections"  # before the user's own, where another copy may be installed
+CALLBACKS = Path(__file__).parent / "callbacks"
 TIMEOUT = 300  # seconds for one run
 
 
@@ -92,19 +93,17 @@ class AnsibleRunner:
         """Run one module of this collection on localhost and return its result, also when it failed."""
         result_file = self.directory / f"result-{next(self._numbers)}.json"
         module = name if "." in name else f"dcm.platform.{name}"
-        tasks = [
-            {"name": "Run the module", module: dict(args), "register": "result", "ignore_errors": True},
-            {
-                "name": "Keep its result for the test",
-                "ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result_file), "mode": "0600"},
-                "check_mode": False,
-                "diff": False,
-                "no_log": True,
-            },
-        ]
+        tasks = [{"name": "Run the module", module: dict(args)}]
         flags = ["--check"] * check + ["--diff"] * diff + ["-" + "v" * verbosity] * bool(verbosity)
         play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
-        completed = self.playbook([play], "-i", "localhost,", "-c", "local", *flags, environment=environment)
+        keep = {
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+            "ANSIBLE_CALLBACKS_ENABLED": "result_file",
+            "DCM_RESULT_FILE": str(result_file),
+        }
+        completed = self.playbook(
+            [play], "-i", "localhost,", "-c", "local", *flags, environment={**keep, **(environment or {})}
+        )
         if not result_file.exists():
             raise AssertionError(f"{module} gave no result:\n{completed.output}")
         result = ModuleResult(json.loads(result_file.read_text()))

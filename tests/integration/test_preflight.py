@@ -40,7 +40,7 @@ def test_every_problem_comes_at_once_with_its_place(ansible: AnsibleRunner, tmp_
         ("group_vars/all/main.yml:2", "dcm_enviroment", "unknown key; did you mean dcm_environment?"),
         ("group_vars/all/main.yml:4", "dcm_networks.nodes", "10.100.4.0/24 overlaps dcm_networks.cloud"),
         ("group_vars/all/main.yml:17", "dcm_postgres_port", "must be a whole number, is the text 'nineteen'"),
-        ("group_vars/all/guilds.yml", "dcm_guilds[1].id", "stands already in dcm_guilds[0]"),
+        ("group_vars/all/guilds.yml", "dcm_guilds[1].id", "175928847299117063 stands already in dcm_guilds[0]"),
         ("group_vars/all/guilds.yml", "dcm_guilds[1].tier", "golden is not described in dcm_guild_tiers"),
     ):
         assert any(place in line and f"{key}: {message}" in line for line in result.output.splitlines()), (
