@@ -20,7 +20,7 @@ options:
       - How to log in. There is one login a call.
       - Can be set in the environment variable E(ANSIBLE_HASHI_VAULT_AUTH_METHOD).
     type: str
-    choices: [token, approle, userpass]
+    choices: [token, approle, userpass, kubernetes, jwt, cert]
     default: token
   token:
     description:
@@ -29,7 +29,8 @@ options:
     type: str
   role_id:
     description:
-      - The role, for O(auth_method=approle).
+      - The role, for O(auth_method=approle), O(auth_method=kubernetes), O(auth_method=jwt), and if wanted for
+        O(auth_method=cert).
       - If not set, the environment variable E(ANSIBLE_HASHI_VAULT_ROLE_ID) is used.
     type: str
   secret_id:
@@ -46,6 +47,26 @@ options:
     description:
       - The user's password, for O(auth_method=userpass).
       - If not set, the environment variable E(ANSIBLE_HASHI_VAULT_PASSWORD) is used.
+    type: str
+  jwt:
+    description:
+      - The signed token, for O(auth_method=jwt) and, as that of a service account, for O(auth_method=kubernetes).
+      - If not set, the environment variable E(ANSIBLE_HASHI_VAULT_JWT) is used.
+    type: str
+  cert_auth_public_key:
+    description:
+      - Path of a PEM file with the client's certificate, for O(auth_method=cert).
+      - If not set, the environment variable E(ANSIBLE_HASHI_VAULT_CERT_AUTH_PUBLIC_KEY) is used.
+    type: path
+  cert_auth_private_key:
+    description:
+      - Path of a PEM file with the certificate's key, for O(auth_method=cert).
+      - If not set, the environment variable E(ANSIBLE_HASHI_VAULT_CERT_AUTH_PRIVATE_KEY) is used.
+    type: path
+  mount_point:
+    description:
+      - Where O(auth_method) is mounted, without C(auth/). If not set, below its own name.
+      - Can be set in the environment variable E(ANSIBLE_HASHI_VAULT_MOUNT_POINT).
     type: str
   namespace:
     description:
@@ -112,6 +133,18 @@ options:
   password:
     env:
       - name: ANSIBLE_HASHI_VAULT_PASSWORD
+  jwt:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_JWT
+  cert_auth_public_key:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_CERT_AUTH_PUBLIC_KEY
+  cert_auth_private_key:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_CERT_AUTH_PRIVATE_KEY
+  mount_point:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_MOUNT_POINT
   namespace:
     env:
       - name: VAULT_NAMESPACE

@@ -11,7 +11,7 @@ name: vault_secret
 short_description: Read secrets from OpenBao or Vault
 version_added: "0.1.0"
 description:
-  - Reads the latest version of secrets of a key-value engine of version 2, concurrently over one login.
+  - Reads the latest version of secrets of a key-value engine, concurrently over one login.
   - It reads whenever it is evaluated and remembers nothing, so that it sees what an earlier task wrote. A variable that
     holds this lookup is evaluated at each use; pass many paths to one lookup rather than one path to many.
 author:
@@ -84,7 +84,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.libraries import HVAC, require
 from ansible_collections.dcm.platform.plugins.module_utils.engine.redaction import Redactor
 from ansible_collections.dcm.platform.plugins.module_utils.vault.client import connect
-from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import KeyValue
+from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import open_mount
 
 NAMED = 10  # missing secrets listed in the error
 
@@ -96,7 +96,7 @@ class LookupModule(LookupBase):
         """Raises ``AnsibleLookupError`` with one clear sentence, without values."""
         self.set_options(var_options=variables, direct=kwargs)
         options = self.get_options()
-        redactor = Redactor(filter(None, (options["token"], options["secret_id"], options["password"])))
+        redactor = Redactor(filter(None, (options["token"], options["secret_id"], options["password"], options["jwt"])))
         try:
             return _read([str(term) for term in self._flatten(terms)], options)
         except PlatformError as error:
@@ -107,8 +107,7 @@ def _read(paths: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
     if not paths:
         return []
     require(HVAC)
-    store = KeyValue(connect(options, connections=options["workers"]), options["mount"])
-    store.check_mount()
+    store = open_mount(connect(options, connections=options["workers"]), options["mount"])
     found = map_concurrently(store.read, paths, options["workers"])
     missing = [path for path, stored in zip(paths, found, strict=True) if stored.data is None]
     if missing and options["missing"] == "error":

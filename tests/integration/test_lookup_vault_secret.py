@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.ansible_runner import AnsibleRunner, PlaybookResult
 from tests.conftest import LabFixture
+from tests.integration.vault.conftest import mounted
 from tests.sandbox.service import Settings
 
 CANARY = "canary-of-the-lookup"
@@ -32,10 +32,8 @@ def server(vault: Settings) -> Any:
 @pytest.fixture(scope="module")
 def mount(server: Any) -> Iterator[str]:
     """A mount of these tests' own."""
-    path = f"test-{secrets.token_hex(4)}"
-    server.sys.enable_secrets_engine("kv", path, options={"version": "2"})
-    yield path
-    server.sys.disable_secrets_engine(path)
+    with mounted(server) as path:
+        yield path
 
 
 @pytest.fixture

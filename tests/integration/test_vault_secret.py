@@ -22,6 +22,7 @@ import pytest
 
 from tests.ansible_runner import AnsibleRunner, ModuleResult
 from tests.conftest import LabFixture
+from tests.integration.vault.conftest import mounted
 from tests.sandbox.service import Settings, free_port
 
 Run = Callable[..., ModuleResult]
@@ -84,10 +85,8 @@ def server(vault: Settings) -> Any:
 @pytest.fixture(scope="module")
 def store(server: Any) -> Iterator[Store]:
     """A mount of these tests' own."""
-    mount = f"test-{secrets.token_hex(4)}"
-    server.sys.enable_secrets_engine("kv", mount, options={"version": "2"})
-    yield Store(server, mount)
-    server.sys.disable_secrets_engine(mount)
+    with mounted(server) as mount:
+        yield Store(server, mount)
 
 
 @pytest.fixture
@@ -233,7 +232,14 @@ def test_three_hundred_secrets_in_one_call(write: Run, store: Store) -> None:
         for number in range(300)
     ]
     result = write(wanted)
-    assert result["counts"] == {"created": 300, "updated": 0, "deleted": 0, "destroyed": 0, "unchanged": 0}
+    assert result["counts"] == {
+        "created": 300,
+        "updated": 0,
+        "deleted": 0,
+        "destroyed": 0,
+        "undeleted": 0,
+        "unchanged": 0,
+    }
     assert len(store.list("bulk")) == 300
     found = [store.get(f"bulk/{number}")[0] for number in range(300)]
     assert [data["user"] for data in found] == [f"user-{number}" for number in range(300)]
@@ -282,15 +288,20 @@ class TestFailures:
         message = failed(write([{"path": "a", "data": {"k": 1}}], mount="nothing/here"))
         assert f"{vault['url']} has no mount nothing/here/, or the token may use nothing in it" in message
 
-    def test_mount_of_version_1(self, write: Run, server: Any) -> None:
+    def test_mount_of_version_1_knows_no_versions(self, write: Run, server: Any) -> None:
         mount = f"old-{secrets.token_hex(4)}"
         server.sys.enable_secrets_engine("kv", mount, options={"version": "1"})
         try:
-            message = failed(write([{"path": "a", "data": {"k": 1}}], mount=mount))
-            assert f"The mount {mount}/ of" in message
-            assert "is a key-value engine of version 1." in message
+            wanted = {"path": "a", "data": {"k": 1}, "generate": {"password": {}}}
+            assert write([wanted], mount=mount)["counts"]["created"] == 1
+            found = server.secrets.kv.v1.read_secret("a", mount_point=mount)["data"]
+            assert found["k"] == 1
+            assert not write([wanted], mount=mount)["changed"]
+            message = failed(write([{"path": "a", "state": "undeleted"}], mount=mount))
+            assert message.startswith(f"The mount {mount} is a key-value engine of version 1, which knows no state")
+            assert write([{"path": "a", "state": "absent"}], mount=mount)["counts"]["deleted"] == 1
             with pytest.raises(hvac.exceptions.InvalidPath):
-                server.secrets.kv.v1.list_secrets("", mount_point=mount)
+                server.secrets.kv.v1.read_secret("a", mount_point=mount)
         finally:
             server.sys.disable_secrets_engine(mount)
 

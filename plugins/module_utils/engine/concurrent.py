@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
@@ -26,7 +28,8 @@ def map_concurrently(function: Callable[[T], R], items: Sequence[T], workers: in
 def apply_each(changes: Sequence[Change], function: Callable[[Change], None], workers: int = 1) -> Iterator[Outcome]:
     """Apply every change on its own; one refusal does not stop the others, an unreachable server does.
 
-    What comes after an unreachable server is not tried and yields no outcome, so that it is reported as such.
+    Outcomes come in the order of the changes. What comes after an unreachable server is not tried and yields no
+    outcome, so that it is reported as such.
     """
 
     def attempt(change: Change) -> Outcome:
@@ -36,9 +39,38 @@ def apply_each(changes: Sequence[Change], function: Callable[[Change], None], wo
             return Outcome(change, error)
         return Outcome(change)
 
-    width = max(1, workers)
-    for start in range(0, len(changes), width):
-        outcomes = map_concurrently(attempt, changes[start : start + width], width)
-        yield from outcomes
-        if any(isinstance(outcome.error, UnreachableError) for outcome in outcomes):
+    if workers > 1:
+        yield from _in_window(attempt, changes, workers)
+        return
+    for change in changes:
+        yield (outcome := attempt(change))
+        if isinstance(outcome.error, UnreachableError):
             return
+
+
+def _in_window(attempt: Callable[[Change], Outcome], changes: Sequence[Change], workers: int) -> Iterator[Outcome]:
+    """``attempt`` on ``workers`` threads, each of which takes the next change as soon as it is free.
+
+    Nothing is begun once an outcome says that the server is gone; what is under way then still ends.
+    """
+    lost = False
+
+    def unless_lost(change: Change) -> Outcome | None:
+        nonlocal lost
+        if lost:
+            return None
+        outcome = attempt(change)
+        lost = lost or isinstance(outcome.error, UnreachableError)
+        return outcome
+
+    pending = iter(changes)
+    with ThreadPoolExecutor(workers) as pool:
+        # Twice as many as there are threads, so that none waits for the reader of the outcomes.
+        window: deque[Future[Outcome | None]] = deque(
+            pool.submit(unless_lost, change) for change in itertools.islice(pending, 2 * workers)
+        )
+        while window:
+            outcome = window.popleft().result()
+            window.extend(pool.submit(unless_lost, change) for change in itertools.islice(pending, 1))
+            if outcome is not None:
+                yield outcome

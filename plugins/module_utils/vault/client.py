@@ -7,13 +7,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
 from ansible_collections.dcm.platform.plugins.module_utils.engine.retry import RetryPolicy, retrying
 from ansible_collections.dcm.platform.plugins.module_utils.vault.arguments import ENVIRONMENT
 from ansible_collections.dcm.platform.plugins.module_utils.vault.auth import AUTH_METHODS
-from ansible_collections.dcm.platform.plugins.module_utils.vault.errors import raise_for_status, unreachable
+from ansible_collections.dcm.platform.plugins.module_utils.vault.errors import (
+    SERVICE,
+    ForbiddenError,
+    InvalidTokenError,
+    MissingError,
+    raise_for_status,
+    unreachable,
+)
 
 try:
     import hvac
@@ -48,25 +56,77 @@ class Vault:
 
         return retrying(attempt, idempotent=idempotent, policy=self._policy)
 
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """One call of the HTTP API: the answer as a document, empty if there is none.
+
+        ``path`` is spelt as in policies; ``options`` are those of ``requests``. Raises what :meth:`call` raises, and
+        :class:`InvalidTokenError` where that is why the server forbids it.
+        """
+        try:
+            answer = self.call(lambda client: client.adapter.request(method, f"/v1/{quote(path)}", **options))
+        except ForbiddenError:
+            self.check_token()
+            raise
+        return answer if isinstance(answer, dict) else {}
+
+    def read(self, path: str) -> Any:
+        """The ``data`` at a path; None if there is nothing."""
+        try:
+            return self.request("get", path).get("data")
+        except MissingError:
+            return None
+
+    def check_token(self) -> None:
+        """Raise :class:`InvalidTokenError` unless the token is good.
+
+        The server forbids with the same words what a token may not and a token it does not know. Only of a good one
+        does it speak of its preflight check.
+        """
+        try:
+            self.call(lambda client: client.adapter.get("/v1/sys/internal/ui/mounts/sys"))
+        except MissingError:
+            return
+        except ForbiddenError as error:
+            if "preflight" not in error.reason:
+                raise InvalidTokenError(
+                    self.url,
+                    f"{SERVICE} at {self.url} does not accept the token: it is unknown, revoked or expired.",
+                    "Get a new one, then run again: what was done is kept.",
+                ) from error
+
+
+def open_connection(options: Options, *, connections: int = 1) -> Vault:
+    """A server nobody has logged in to yet, for what is asked of it before that is possible.
+
+    Raises :class:`InputError` if the address is missing.
+    """
+    url = (options["url"] or "").rstrip("/")
+    if not url:
+        raise InputError("The server's address is missing.", hint=f"Give it as url, or in {_variables('url')}.")
+    policy = RetryPolicy(attempts=max(0, options["retries"]) + 1)
+    return Vault(url, _hvac_client(url, options, connections), policy)
+
 
 def connect(options: Options, *, connections: int = 1) -> Vault:
     """Log in with the options of :data:`VAULT_ARGUMENTS`. ``connections``: how many threads will call at a time.
 
     Raises :class:`InputError` for options that are missing, else what :meth:`Vault.call` raises.
     """
-    url = (options["url"] or "").rstrip("/")
-    if not url:
-        raise InputError("The server's address is missing.", hint=f"Give it as url, or in {_variables('url')}.")
+    vault = open_connection(options, connections=connections)
+    log_in(vault, options)
+    return vault
+
+
+def log_in(vault: Vault, options: Options) -> None:
+    """Raises :class:`InputError` for options that are missing, else what :meth:`Vault.call` raises."""
     method = AUTH_METHODS[options["auth_method"]]
     for name in method.required:
         if not options[name]:
             raise InputError(
                 f"auth_method {options['auth_method']} needs {name}.", hint=f"Give it, or set {_variables(name)}."
             )
-    vault = Vault(url, _hvac_client(url, options, connections), RetryPolicy(attempts=max(0, options["retries"]) + 1))
     # Not repeated once it was sent: a secret_id may be good for a single use.
     vault.call(lambda client: method.login(client, options), idempotent=False)
-    return vault
 
 
 def _hvac_client(url: str, options: Options, connections: int) -> Any:
@@ -74,13 +134,18 @@ def _hvac_client(url: str, options: Options, connections: int) -> Any:
     for scheme in ("http://", "https://"):
         session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=connections))
     session.hooks["response"].append(raise_for_status)
-    session.verify = verify = _verification(options)
+    # Once for all requests: requests would go through the environment for each of them.
+    settings = session.merge_environment_settings(url, _proxies(options["proxies"]), None, _verification(options), None)
+    session.trust_env = False
+    session.verify = verify = settings["verify"]
+    if options["auth_method"] == "cert":
+        session.cert = (options["cert_auth_public_key"], options["cert_auth_private_key"])
     return hvac.Client(
         url=url,
         token="",  # none of hvac's own guessing: the method's login sets it
         verify=verify,
         timeout=options["timeout"],
-        proxies=_proxies(options["proxies"]),
+        proxies=settings["proxies"],
         allow_redirects=False,  # the token must not follow to another host
         session=session,
         namespace=options["namespace"] or None,
@@ -95,11 +160,11 @@ def _verification(options: Options) -> bool | str:
     return (options["ca_cert"] or True) if wanted else False
 
 
-def _proxies(value: Any) -> Mapping[str, str] | None:
+def _proxies(value: Any) -> dict[str, str]:
     """One address stands for both schemes; without one, the variables that ``requests`` knows apply."""
     if not value:
-        return None
-    return value if isinstance(value, Mapping) else {"http": str(value), "https": str(value)}
+        return {}
+    return dict(value) if isinstance(value, Mapping) else {"http": str(value), "https": str(value)}
 
 
 def _variables(option: str) -> str:

@@ -25,6 +25,7 @@ except ImportError:  # it comes with hvac, which the engine reports with its pac
     requests = None  # type: ignore[assignment]
 
 SERVICE = "OpenBao or Vault"
+SNAPSHOT = "application/gzip"  # what the server calls a snapshot of its storage
 LONGEST_REASON = 500  # characters quoted of what a server says
 
 
@@ -164,7 +165,8 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _check_content(response: requests.Response, address: str) -> None:
-    if response.status_code != 204 and "json" not in response.headers.get("Content-Type", ""):
+    kind = response.headers.get("Content-Type", "")
+    if response.status_code != 204 and "json" not in kind and kind != SNAPSHOT and response.content:
         raise PlatformError(
             f"What answers at {address} is not {SERVICE}: {_call(response)} returned no JSON.",
             hint="Check url: scheme, host and port of the server, without a path.",

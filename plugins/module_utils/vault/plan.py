@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import string
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.validation import check_type_dict
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Secret
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import (
@@ -19,36 +17,22 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
     InputError,
     RefusedError,
 )
+from ansible_collections.dcm.platform.plugins.module_utils.vault.documents import as_json
+from ansible_collections.dcm.platform.plugins.module_utils.vault.documents import same as same_value
+from ansible_collections.dcm.platform.plugins.module_utils.vault.generate import (
+    TYPES,
+    Generator,
+    Recipe,
+    generate,
+    recipe_for,
+)
 from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import Data, Stored
 
-State = Literal["present", "absent", "destroyed"]
+State = Literal["present", "absent", "destroyed", "undeleted"]
 
-ALPHABETS: Mapping[str, str] = {
-    "alphanumeric": string.ascii_letters + string.digits,
-    "hex": "0123456789abcdef",
-    "urlsafe": string.ascii_letters + string.digits + "-_",
-}
-RECIPE_SPEC: Mapping[str, Any] = {
-    "length": {"type": "int", "default": 32},
-    "alphabet": {"type": "str", "default": "alphanumeric", "choices": list(ALPHABETS)},
-}
-LONGEST = 4096  # characters of a generated value
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to make a value: that many characters of an alphabet of :data:`ALPHABETS`."""
-
-    length: int = 32
-    alphabet: str = "alphanumeric"
-
-
-Generator = Callable[[Recipe], str]
-
-
-def generate(recipe: Recipe) -> str:
-    """A random value from the operating system's source of randomness."""
-    return "".join(secrets.choice(ALPHABETS[recipe.alphabet]) for _position in range(recipe.length))
+OWNER = "dcm_owner"  # custom metadata: whose secret it is
+FINGERPRINT = "dcm_fingerprint"  # custom metadata: what was asked for, keyed, and the version that fulfils it
+METADATA = ("max_versions", "delete_version_after", "cas_required")
 
 
 @dataclass(frozen=True)
@@ -61,6 +45,13 @@ class Wanted:
     generate: Mapping[str, Recipe] = field(default_factory=dict)
     replace: bool = True
     overwrite: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    custom: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_metadata(self) -> bool:
+        """Whether reading the data is not enough to know what differs."""
+        return bool(self.metadata)
 
 
 @dataclass(frozen=True)
@@ -69,15 +60,44 @@ class Write:
 
     data: Data = field(repr=False)
     stored: Stored
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def wanted_secrets(items: Sequence[Mapping[str, Any]]) -> list[Wanted]:
-    """The module's list ``secrets``, checked. Raises :class:`InputError` that names the item by index and path."""
+@dataclass(frozen=True)
+class Mark:
+    """A change of metadata alone."""
+
+    metadata: Mapping[str, Any]
+    stored: Stored
+
+
+class Fingerprints:
+    """Tells by a secret's metadata whether a version holds what is asked for. Without the key it tells nothing."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def of(self, wanted: Wanted, version: int) -> str:
+        """The mark for a version that was made from ``wanted``, or found to be as wanted."""
+        wish = as_json([wanted.path, wanted.data, sorted(wanted.generate), wanted.replace])
+        return f"{version}:{hmac.new(self._key, wish.encode(), hashlib.sha256).hexdigest()}"
+
+    def fulfilled(self, wanted: Wanted, stored: Stored) -> bool:
+        """Whether the latest version is known to be as wanted."""
+        mark = stored.custom.get(FINGERPRINT, "")
+        return stored.live and hmac.compare_digest(mark, self.of(wanted, stored.version))
+
+
+def wanted_secrets(items: Sequence[Mapping[str, Any]], owner: str | None = None) -> list[Wanted]:
+    """The module's list ``secrets``, checked, each marked as the ``owner``'s.
+
+    Raises :class:`InputError` that names the item by index and path.
+    """
     wanted: list[Wanted] = []
     first_use: dict[str, int] = {}
     for index, item in enumerate(items):
         try:
-            secret = _wanted(item)
+            secret = _wanted(item, owner)
         except InputError as error:
             raise InputError(f"secrets[{index}] ({item['path']}): {error}") from error
         first = first_use.setdefault(secret.path, index)
@@ -87,23 +107,35 @@ def wanted_secrets(items: Sequence[Mapping[str, Any]]) -> list[Wanted]:
     return wanted
 
 
-def _wanted(item: Mapping[str, Any]) -> Wanted:
+def _wanted(item: Mapping[str, Any], owner: str | None) -> Wanted:
     data, recipes = _data(item["data"]), item["generate"]
     if item["state"] != "present" and (data or recipes):
         raise InputError(f"data and generate mean nothing with state {item['state']}.")
     if item["state"] == "present" and data is None and not recipes:
         raise InputError("state present needs data, generate or both.")
-    twice = sorted(set(data or {}) & set(recipes or {}))
+    made = {f"{key}{part}" for key in recipes or {} for part in ("", *_parts(key, recipes[key]))}
+    twice = sorted(set(data or {}) & made)
     if twice:
         raise InputError(f"{', '.join(twice)}: given in data and in generate.")
+    metadata = {key: value for key, value in (item.get("metadata") or {}).items() if value is not None}
+    if item["state"] in ("absent", "destroyed") and metadata:
+        raise InputError(f"metadata mean nothing with state {item['state']}.")
+    custom = {key: str(value) for key, value in metadata.pop("custom_metadata", {}).items()}
     return Wanted(
-        path=_path(item["path"]),
+        path=checked_path(item["path"]),
         state=item["state"],
         data=data or {},
-        generate={key: _recipe(key, recipe) for key, recipe in (recipes or {}).items()},
+        generate={key: recipe_for(key, recipe) for key, recipe in (recipes or {}).items()},
         replace=item["replace"],
         overwrite=item["overwrite"],
+        metadata=metadata,
+        custom={**custom, **({OWNER: owner} if owner and item["state"] == "present" else {})},
     )
+
+
+def _parts(key: str, options: Any) -> tuple[str, ...]:
+    """What is appended to the key's name for the values beside the secret one."""
+    return TYPES[recipe_for(key, options).type].parts
 
 
 def _data(value: Any) -> Data | None:
@@ -117,7 +149,7 @@ def _data(value: Any) -> Data | None:
     return data
 
 
-def _path(path: str) -> str:
+def checked_path(path: str) -> str:
     """Without the slashes that the server ignores, so that one secret has one spelling."""
     segments = [segment for segment in path.strip().split("/") if segment]
     if not segments or {".", ".."} & set(segments):
@@ -125,63 +157,102 @@ def _path(path: str) -> str:
     return "/".join(segments)
 
 
-def _recipe(key: str, options: Any) -> Recipe:
-    if not isinstance(options or {}, Mapping):
-        raise InputError(f"generate.{key} must be a dictionary of length and alphabet.")
-    checked = ArgumentSpecValidator(RECIPE_SPEC).validate(dict(options or {}))
-    if checked.error_messages:
-        raise InputError(f"generate.{key}: {'; '.join(checked.error_messages)}.")
-    recipe = Recipe(**checked.validated_parameters)
-    if not 1 <= recipe.length <= LONGEST:
-        raise InputError(f"generate.{key}: length must be 1 to {LONGEST} characters, not {recipe.length}.")
-    return recipe
-
-
-def plan_secret(wanted: Wanted, stored: Stored, generator: Generator = generate) -> Change | None:
+def plan_secret(
+    wanted: Wanted, stored: Stored, generator: Generator = generate, fingerprints: Fingerprints | None = None
+) -> Change | None:
     """The change that makes ``stored`` into ``wanted``, or None.
 
     Raises :class:`RefusedError` where that would replace something that must never be replaced.
     """
     if wanted.state == "present":
-        return _plan_present(wanted, stored, generator)
+        return _plan_present(wanted, stored, generator, fingerprints)
+    if wanted.state == "undeleted":
+        return _plan_undeleted(wanted, stored)
     if wanted.state == "destroyed":
         before = {"latest_version": stored.version}
         return Change("delete", "secret", wanted.path, before) if stored.exists else None
-    return None if stored.data is None else Change("delete", "secret", wanted.path, _hidden(stored.data))
-
-
-def _plan_present(wanted: Wanted, stored: Stored, generator: Generator) -> Change | None:
-    if not wanted.overwrite and stored.data is not None:
+    if not stored.live:
         return None
-    if not wanted.overwrite and stored.exists:
+    before = {"latest_version": stored.version}
+    return Change("delete", "secret", wanted.path, before if stored.data is None else _hidden(stored.data))
+
+
+def _plan_undeleted(wanted: Wanted, stored: Stored) -> Change | None:
+    if stored.live:
+        return None
+    if not stored.version or stored.destroyed:
+        reason = f"version {stored.version} of it is destroyed" if stored.version else "there is none"
+        raise RefusedError(f"Secret {wanted.path} cannot be undeleted: {reason}.")
+    deleted = {"version": stored.version, "deleted": True}
+    return Change("update", "secret", wanted.path, deleted, {**deleted, "deleted": False}, stored.version)
+
+
+def _plan_present(
+    wanted: Wanted, stored: Stored, generator: Generator, fingerprints: Fingerprints | None
+) -> Change | None:
+    if not wanted.overwrite and not stored.live and stored.exists and stored.version:
         raise RefusedError(
             f"Secret {wanted.path} is not to be overwritten, and version {stored.version} of it is deleted.",
             hint="Undelete that version to keep it, or ask for state destroyed first to begin anew.",
         )
-    data = _target(wanted, stored.data or {}, generator)
+    kept = stored.live and (not wanted.overwrite or stored.data is None)  # without data: its fingerprint is right
+    data = {} if kept else _target(wanted, stored.data or {}, generator)
+    as_wanted = kept or (stored.data is not None and same(data, stored.data))
+    metadata = _metadata(wanted, stored, fingerprints if wanted.overwrite else None, stored.version + (not as_wanted))
+    if as_wanted:
+        if not metadata:
+            return None
+        before = {key: _known(stored).get(key) for key in metadata}
+        return Change("update", "metadata", wanted.path, before, metadata, Mark(metadata, stored))
+    write = Write(data, stored, metadata)
     if stored.data is None:
-        return Change("create", "secret", wanted.path, None, _hidden(data), Write(data, stored))
-    if same(data, stored.data):
-        return None
-    return Change("update", "secret", wanted.path, _hidden(stored.data), _hidden(data), Write(data, stored))
+        return Change("create", "secret", wanted.path, None, _hidden(data), write)
+    return Change("update", "secret", wanted.path, _hidden(stored.data), _hidden(data), write)
+
+
+def _known(stored: Stored) -> dict[str, Any]:
+    return {**(stored.metadata or {}), "custom_metadata": dict(stored.custom)}
+
+
+def _metadata(wanted: Wanted, stored: Stored, fingerprints: Fingerprints | None, version: int) -> dict[str, Any]:
+    """The metadata that differ. ``version``: the one that is as wanted, by then."""
+    custom = dict(wanted.custom)
+    if fingerprints is not None:
+        custom[FINGERPRINT] = fingerprints.of(wanted, version)
+    known = _known(stored)
+    differ = {key: value for key, value in wanted.metadata.items() if not same_value(key, value, known.get(key))}
+    custom = {key: value for key, value in custom.items() if stored.custom.get(key) != value}
+    return {**differ, **({"custom_metadata": custom} if custom else {})}
 
 
 def _target(wanted: Wanted, current: Data, generator: Generator) -> Data:
     kept = {} if wanted.replace else dict(current)
-    generated = {key: current[key] if key in current else generator(recipe) for key, recipe in wanted.generate.items()}
+    generated: dict[str, Any] = {}
+    for key, recipe in wanted.generate.items():
+        if key in current:  # what belongs to it, too: half a pair cannot be made anew
+            names = (f"{key}{part}" for part in ("", *TYPES[recipe.type].parts))
+            generated.update({name: current[name] for name in names if name in current})
+        else:
+            generated.update({f"{key}{part}": value for part, value in generator(recipe).items()})
     return {**kept, **generated, **wanted.data}
 
 
-def plan_again(wanted: Wanted, write: Write, stored: Stored, generator: Generator = generate) -> Change | None:
+def plan_again(
+    wanted: Wanted,
+    write: Write,
+    stored: Stored,
+    generator: Generator = generate,
+    fingerprints: Fingerprints | None = None,
+) -> Change | None:
     """The change after somebody else wrote between our read and our write. ``stored``: what is there now.
 
     None if what is there now will do. Raises :class:`ConflictError` if our data would undo what the other one did.
     """
-    if same(stored.data, write.data):
-        return None
-    change = plan_secret(wanted, stored, generator)
+    change = plan_secret(wanted, stored, generator, fingerprints)
+    if same(stored.data, write.data) or change is None or isinstance(change.payload, Mark):
+        return change
     deleted = stored.data is None and write.stored.data is not None
-    if deleted or (change and _undoes(change.payload.data, write.stored.data or {}, stored.data or {})):
+    if deleted or _undoes(change.payload.data, write.stored.data or {}, stored.data or {}):
         raise changed_meanwhile(wanted.path)
     return change
 
@@ -208,7 +279,7 @@ def _same_key(one: Data, other: Data, key: str) -> bool:
 
 def same(one: Any, other: Any) -> bool:
     """Equal as JSON, which is what the server stores: 1 and true are not."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return as_json(one) == as_json(other)
 
 
 def _hidden(data: Data) -> dict[str, Secret]:

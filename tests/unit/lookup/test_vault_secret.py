@@ -19,7 +19,9 @@ TOKEN = "canary-token"
 
 def look_up(*terms: Any, url: str, **given: Any) -> Any:
     """Run it with options as Ansible has them after its own defaults."""
-    unset = dict.fromkeys(("role_id", "secret_id", "username", "password", "namespace", "ca_cert", "proxies"))
+    unset = dict.fromkeys(
+        ("role_id", "secret_id", "username", "password", "jwt", "mount_point", "namespace", "ca_cert", "proxies")
+    )
     options = {"auth_method": "token", "token": TOKEN, "validate_certs": None, "timeout": 5, "retries": 0}
     lookup = LookupModule()
     lookup.set_options = lambda **_sources: None

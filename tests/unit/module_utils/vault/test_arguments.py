@@ -40,4 +40,5 @@ def test_credentials_are_not_logged() -> None:
         "token",
         "secret_id",
         "password",
+        "jwt",
     }

@@ -23,7 +23,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.vault.errors import (
     MissingError,
     SealedError,
 )
-from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import KeyValue, Stored
+from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import KeyValue, Stored, open_mount
 
 from tests.sandbox.service import free_port
 from tests.unit.module_utils.vault.server import Answer, scripted
@@ -41,6 +41,10 @@ def options(url: str | None, **rest: Any) -> dict[str, Any]:
         "secret_id": None,
         "username": None,
         "password": None,
+        "jwt": None,
+        "cert_auth_public_key": None,
+        "cert_auth_private_key": None,
+        "mount_point": None,
         "namespace": None,
         "ca_cert": None,
         "validate_certs": None,
@@ -128,6 +132,8 @@ def test_retries_are_bounded() -> None:
     [
         ({"auth_method": "approle", "role_id": "r", "secret_id": "s"}, "/v1/auth/approle/login"),
         ({"auth_method": "userpass", "username": "u", "password": "p"}, "/v1/auth/userpass/login/u"),
+        ({"auth_method": "jwt", "role_id": "r", "jwt": "j", "mount_point": "/ci/"}, "/v1/auth/ci/login"),
+        ({"auth_method": "kubernetes", "role_id": "r", "jwt": "j"}, "/v1/auth/kubernetes/login"),
     ],
 )
 def test_one_login_for_all_requests_and_none_repeated(login: dict[str, str], path: str) -> None:
@@ -208,7 +214,8 @@ def test_no_tls_there() -> None:
 def test_verification(
     monkeypatch: pytest.MonkeyPatch, skip: str | None, given: bool | None, authority: str | None, expected: Any
 ) -> None:
-    monkeypatch.delenv("VAULT_SKIP_VERIFY", raising=False)
+    for name in ("VAULT_SKIP_VERIFY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     if skip is not None:
         monkeypatch.setenv("VAULT_SKIP_VERIFY", skip)
     seen: list[Any] = []
@@ -229,7 +236,7 @@ def test_verification(
         (
             404,
             {"data": {"data": None, "metadata": {"version": 3, "deletion_time": "", "destroyed": True}}},
-            Stored(3, exists=True),
+            Stored(3, exists=True, destroyed=True),
         ),
         (200, {"data": {"data": {"a": 1}, "metadata": {"version": 2}}}, Stored(2, {"a": 1}, exists=True)),
     ],
@@ -237,12 +244,10 @@ def test_verification(
 )
 def test_what_is_stored(status: int, body: Any, expected: Stored) -> None:
     with scripted(Answer(status, body)) as server:
-        assert KeyValue(connect(options(server.url)), "/secret/").read("a") == expected
+        assert KeyValue(connect(options(server.url)), "secret").read("a") == expected
 
 
 MOUNTS = [
-    ({"path": "secret/", "type": "kv", "options": {"version": "1"}}, "is a key-value engine of version 1"),
-    ({"path": "secret/", "type": "kv", "options": None}, "is a key-value engine of version 1"),
     ({"path": "secret/", "type": "pki", "options": {}}, "is a pki engine"),
     ({"path": "sec/", "type": "kv", "options": {"version": "2"}}, "has no mount secret/"),
 ]
@@ -251,7 +256,22 @@ MOUNTS = [
 @pytest.mark.parametrize(("mount", "message"), MOUNTS)
 def test_unusable_mounts(mount: Any, message: str) -> None:
     with scripted(Answer(200, {"data": mount})) as server, pytest.raises(RefusedError, match=message):
-        KeyValue(connect(options(server.url)), "secret").check_mount()
+        open_mount(connect(options(server.url)), "secret")
+
+
+@pytest.mark.parametrize(
+    ("mount", "version", "lists_details"),
+    [
+        ({"options": {"version": "1"}}, 1, False),
+        ({"options": None}, 1, False),
+        ({"options": {"version": "2"}, "running_plugin_version": "v0.20.0+builtin"}, 2, False),
+        ({"options": {"version": "2"}, "running_plugin_version": "v2.7.2+builtin.bao"}, 2, True),
+    ],
+)
+def test_what_the_server_says_of_a_mount(mount: dict[str, Any], version: int, lists_details: bool) -> None:
+    with scripted(Answer(200, {"data": {"path": "secret/", "type": "kv", **mount}})) as server:
+        store = open_mount(connect(options(server.url)), "/secret/")
+    assert (store.mount, store.version, store.lists_details) == ("secret", version, lists_details)
 
 
 def test_stored_data_is_not_part_of_its_representation() -> None:

@@ -13,13 +13,11 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
     InputError,
     RefusedError,
 )
+from ansible_collections.dcm.platform.plugins.module_utils.vault.generate import ALPHABETS, Recipe, generate
 from ansible_collections.dcm.platform.plugins.module_utils.vault.key_value import Stored
 from ansible_collections.dcm.platform.plugins.module_utils.vault.plan import (
-    ALPHABETS,
-    Recipe,
     Wanted,
     Write,
-    generate,
     plan_again,
     plan_secret,
     same,
@@ -41,7 +39,7 @@ def stored(version: int = 3, **data: Any) -> Stored:
 def counting() -> Any:
     """A generator whose values tell how often it was asked."""
     numbers = iter(range(1000))
-    return lambda recipe: f"generated-{next(numbers)}"
+    return lambda recipe: {"": f"generated-{next(numbers)}"}
 
 
 PRESENT = [
@@ -194,7 +192,7 @@ def _equal(one: Any, other: Any, missing: object) -> bool:
 
 @pytest.mark.parametrize("alphabet", list(ALPHABETS))
 def test_generated_values(alphabet: str) -> None:
-    values = {generate(Recipe(40, alphabet)) for _attempt in range(50)}
+    values = {generate(Recipe(length=40, alphabet=alphabet))[""] for _attempt in range(50)}
     assert len(values) == 50
     assert {len(value) for value in values} == {40}
     assert set("".join(values)) == set(ALPHABETS[alphabet])  # 2000 characters: every one of at most 64 occurs
@@ -220,7 +218,7 @@ def test_options_become_wanted_secrets() -> None:
             item("d", data='{"x": 1}', overwrite=False),
         ]
     )
-    assert one == Wanted("a/b", data={"x": 1}, generate={"y": Recipe(40, "hex"), "z": Recipe(32, "alphanumeric")})
+    assert one == Wanted("a/b", data={"x": 1}, generate={"y": Recipe(length=40, alphabet="hex"), "z": Recipe()})
     assert two == Wanted("c", state="absent")
     assert three == Wanted("d", data={"x": 1}, overwrite=False)
 
