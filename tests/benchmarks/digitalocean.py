@@ -27,8 +27,8 @@ def measure(bench: Bench) -> Iterator[Comparison]:
     cloud = bench.settings("digitalocean")
     wanted = _resources()
     _run(cloud, wanted)
-    ours = min(timed(lambda: _run(cloud, wanted)) for _ in range(ROUNDS))
-    bare = min(timed(lambda: _bare(cloud, wanted)) for _ in range(ROUNDS))
+    ours = min(timed(lambda: _run(cloud, wanted)) for _unused in range(ROUNDS))
+    bare = min(timed(lambda: _bare(cloud, wanted)) for _unused in range(ROUNDS))
     yield Comparison(f"{EACH * len(wanted)} cloud resources, unchanged", ours, {"bare list calls (requests)": bare})
 
 

@@ -219,7 +219,7 @@ def test_a_status_written_meanwhile_is_no_change_and_is_kept(apply: Apply, veler
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        results = [apply(backups_schedules={}) for _ in range(2)]
+        results = [apply(backups_schedules={}) for _unused in range(2)]
     finally:
         ended.set()
         writer.join()

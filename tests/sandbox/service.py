@@ -107,7 +107,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     A port of that range could be taken by any client while the service that owns it is down for repair.
     """
     for port in random.sample(range(15000, 32000), 200):
-        with socket.socket() as probe, _choosing:
+        with _choosing, socket.socket() as probe:
             if port in _chosen:
                 continue
             try:

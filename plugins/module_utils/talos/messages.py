@@ -278,7 +278,7 @@ class Method(NamedTuple):
 
 def _lines(table: str) -> Iterator[tuple[str, str]]:
     for line in table.strip().splitlines():
-        name, _, rest = line.partition(":")
+        name, _unused, rest = line.partition(":")
         yield name.strip(), rest.strip()
 
 
@@ -357,14 +357,14 @@ class _FileBuilder:
     def build(self, table: str) -> descriptor_pb2.FileDescriptorProto:
         lines = list(_lines(table))
         kinds = {"enum": self._add_enum, "reply": self._add_reply}
-        self.enums.update(f"{self.package}.{name.split()[1]}" for name, _ in lines if name.startswith("enum "))
+        self.enums.update(f"{self.package}.{name.split()[1]}" for name, _unused in lines if name.startswith("enum "))
         for line, members in lines:
-            kind, _, name = line.rpartition(" ")
+            kind, _unused, name = line.rpartition(" ")
             kinds.get(kind, self._add_message)(name, [member.split() for member in members.split(",") if member])
         return self.file
 
     def _add_enum(self, name: str, values: list[list[str]]) -> None:
-        outer, _, own = name.rpartition(".")
+        outer, _unused, own = name.rpartition(".")
         enum = (self.messages[outer] if outer else self.file).enum_type.add(name=own)
         for (value,) in values:
             label, number = value.split("=")

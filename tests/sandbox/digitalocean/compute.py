@@ -241,7 +241,7 @@ def _add_pool(world: World, cluster: Object, body: Object) -> Object:
 def _set_pool(world: World, cluster: Object, pool: Object, body: Object) -> None:
     scaled = bool(body.get("auto_scale"))
     low, high = (body.get("min_nodes", 1), body.get("max_nodes", 0)) if scaled else (0, 0)
-    if scaled and not low <= high:
+    if scaled and low > high:
         raise Refusal(422, "min_nodes must not exceed max_nodes")
     count = min(max(body["count"], low), high) if scaled else body["count"]
     if count < 1:

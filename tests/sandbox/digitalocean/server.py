@@ -15,11 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.sandbox.digitalocean import account, compute, data, network  # noqa: F401 - they register their routes
+from tests.sandbox.digitalocean import account, compute, data, network
 from tests.sandbox.digitalocean import faults as fault
 from tests.sandbox.digitalocean.description import Description, load
 from tests.sandbox.digitalocean.world import SLUGS, Call, Refusal, World, find_route
 
+PARTS = (account, compute, data, network)  # importing them registers their routes
 CONTROL = "/_sandbox/"
 PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 STORM_PAUSE = 7  # seconds a throttled client is told to wait

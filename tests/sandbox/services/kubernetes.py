@@ -263,7 +263,7 @@ class KubernetesService(Service):
 
     def _kwok(self, ports: Mapping[str, int]) -> list[str]:
         return [
-            f"--config={MODULE / 'kwok.yaml'}",
+            f"--config={MODULE / 'kwok.conf'}",
             f"--kubeconfig={self._file('kubeconfig')}",
             f"--server-address=127.0.0.1:{ports['kwok']}",
             *(f"--manage-nodes-with-annotation-selector={key}={value}" for key, value in NODE_ANNOTATION.items()),
@@ -376,7 +376,7 @@ def _write_keys(directory: Path) -> None:
 
     The authority's certificate is written last: where it is, the rest is complete. Its key is not kept.
     """
-    authority_key, key, accounts_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    authority_key, key, accounts_key = (ec.generate_private_key(ec.SECP256R1()) for _unused in range(3))
     authority_name = _common_name("dcm-lab")
     authority_identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (

@@ -15,7 +15,7 @@ PORT = 50000
 
 def free_network(hosts: Collection[int]) -> str:
     """The first three octets of a network on whose hosts nobody uses the port; raises :class:`LabError` if none is."""
-    for _ in range(100):
+    for _unused in range(100):
         network = f"127.{random.randint(2, 250)}.{random.randint(1, 250)}"
         if all(_is_free(f"{network}.{host}") for host in hosts):
             return network

@@ -170,7 +170,7 @@ async def pull_image(call: Call) -> AsyncIterator[Any]:
 @procedure("/machine.ImageService/List")
 async def list_images(call: Call) -> AsyncIterator[Any]:
     for entry in call.machine.disk.images:
-        instance, _, reference = entry.partition(" ")
+        instance, _unused, reference = entry.partition(" ")
         if instance == _instance(call.request):
             yield message("machine.ImageServiceListResponse")(name=reference, digest=_digest(reference), size=1024)
 

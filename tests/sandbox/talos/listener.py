@@ -116,7 +116,7 @@ class _Routes(dict[str, Any]):
 
 
 async def _refuse(path: str) -> None:
-    service, _, method = path.lstrip("/").rpartition("/")
+    service, _unused, method = path.lstrip("/").rpartition("/")
     if any(known.startswith(f"/{service}/") for known in METHODS):
         raise GRPCError(Status.UNIMPLEMENTED, f"unknown method {method} for service {service}")
     raise GRPCError(Status.UNIMPLEMENTED, f"unknown service {service}")

@@ -33,7 +33,7 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key, _ in node.value:
+        for key, _unused in node.value:
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise ConfigError(f'yaml: unmarshal errors:\n  line {line}: mapping key "{key.value}" already defined')

@@ -80,7 +80,7 @@ def _extensions(machine: Machine) -> Specs:
     return {"0": {"image": "", "metadata": metadata}} if schematic else {}
 
 
-def _security_states(_: Machine) -> Specs:
+def _security_states(_unused: Machine) -> Specs:
     return {"securitystate": {"secureBoot": False, "selinuxState": "enabled", "fipsState": "disabled"}}
 
 
@@ -181,7 +181,7 @@ def _hostnames(machine: Machine) -> Specs:
     return {"hostname": {"hostname": machine.hostname, "domainname": ""}}
 
 
-def _network_statuses(_: Machine) -> Specs:
+def _network_statuses(_unused: Machine) -> Specs:
     ready = ("addressReady", "connectivityReady", "hostnameReady", "etcFilesReady")
     return {"status": dict.fromkeys(ready, True)}
 
@@ -225,7 +225,7 @@ def _system_information(machine: Machine) -> Specs:
     return {"systeminformation": spec}
 
 
-def _definitions(_: Machine) -> Specs:
+def _definitions(_unused: Machine) -> Specs:
     return {
         kind.name.lower(): {
             "type": kind.name,

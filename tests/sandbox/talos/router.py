@@ -13,7 +13,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from tests.sandbox.talos import (  # noqa: F401 - importing them registers their procedures
+from tests.sandbox.talos import (
     configuration,
     cosi,
     etcd_calls,
@@ -25,6 +25,9 @@ from tests.sandbox.talos.authorization import OLD_MAINTENANCE_METHODS, READER, m
 from tests.sandbox.talos.calls import PROCEDURES, Call, refuse
 from tests.sandbox.talos.listener import roles_of
 from tests.sandbox.talos.machine import Machine
+
+# Importing them registers their procedures.
+PARTS = (configuration, cosi, etcd_calls, health, information, lifecycle)
 
 _SERVICES_OF_13 = {"machine.ImageService", "machine.LifecycleService"}
 # Services whose replies say which machine they come from, and so may come from many.
@@ -88,7 +91,7 @@ async def _execute(call: Call, path: str) -> AsyncIterator[Any]:
     """Answer at the machine of the call."""
     machine = call.machine
     machine.requests[path] += 1
-    service, _, method = path.lstrip("/").rpartition("/")
+    service, _unused, method = path.lstrip("/").rpartition("/")
     if machine.in_maintenance and machine.minor <= 12 and path not in OLD_MAINTENANCE_METHODS:
         raise refuse(Status.UNIMPLEMENTED, "API is not implemented in maintenance mode")
     if service in _SERVICES_OF_13 and machine.minor < 13:

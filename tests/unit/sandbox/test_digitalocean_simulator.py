@@ -85,7 +85,7 @@ def test_lists_have_pages_of_twenty(call: Caller) -> None:
 def test_a_wrong_token_and_too_many_requests(call: Caller) -> None:
     assert call("GET", "/v2/tags", Authorization="Bearer other").status_code == 401
     call.api.world.limits.minute = 3
-    answers = [call("GET", "/v2/tags") for _ in range(4)]
+    answers = [call("GET", "/v2/tags") for _unused in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[2].headers["ratelimit-remaining"] == "0"
 

@@ -459,7 +459,7 @@ def test_silent_machine_neither_answers_nor_refuses(tmp_path: Path) -> None:
     async def scenario(lab: TalosLab) -> None:
         lab["cp-1"].faults.unreachable = "hang"
         await lab["cp-1"].refresh_api()
-        _, writer = await asyncio.open_connection(lab["cp-1"].address, lab.world.platform.port)
+        _unused, writer = await asyncio.open_connection(lab["cp-1"].address, lab.world.platform.port)
         started = time.monotonic()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):

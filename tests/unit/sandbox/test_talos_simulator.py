@@ -40,7 +40,7 @@ def test_machines_wait_in_maintenance_and_tell_their_fingerprint(tmp_path: Path)
     async def scenario(lab: TalosLab) -> None:
         machine = lab["cp-1"]
         context = client_context(tmp_path, None, None)
-        _, writer = await asyncio.open_connection(machine.address, lab.world.platform.port, ssl=context)
+        _unused, writer = await asyncio.open_connection(machine.address, lab.world.platform.port, ssl=context)
         secured = writer.get_extra_info("ssl_object")
         leaf = x509.load_der_x509_certificate(secured.getpeercert(binary_form=True))
         assert secured.version() == "TLSv1.3"
@@ -122,7 +122,7 @@ def test_server_certificate_is_signed_by_the_authority_of_the_configuration(tmp_
         context = client_context(tmp_path, lab.cluster.credentials(), lab.cluster.os.certificate)
         address, port = lab["cp-1"].address, lab.world.platform.port
         for name in (address, "api.example.org"):
-            _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
+            _unused, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
             writer.close()
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection(address, port, ssl=context, server_hostname="other.example.org")

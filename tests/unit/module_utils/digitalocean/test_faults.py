@@ -58,7 +58,7 @@ def check_one(account: Account, case: Case, seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_fault_of_every_kind_at_the_creation(kind: Kind, account: Account) -> None:
     account.api.faults = [Planned(kind, "POST", "/v2/droplets")]
-    _, (made,) = account.run(DROPLET, [DROPLET_WANTED])
+    _unused, (made,) = account.run(DROPLET, [DROPLET_WANTED])
     assert list(account.api.world.table("droplet")) == [str(made["id"])]
     posts = account.calls("POST").count("/v2/droplets")
     looks = account.calls("GET").count("/v2/droplets")

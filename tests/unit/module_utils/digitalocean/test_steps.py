@@ -101,7 +101,7 @@ def test_pools_are_added_resized_and_removed(account: Account) -> None:
     database = {"name": "database", "size": "s-4vcpu-8gb", "count": 3, "labels": {"pool": "database"}}
     database["taints"] = [{"key": "pool", "value": "database", "effect": "NoSchedule"}]
     wanted = with_pools({**FIXED, "count": 3}, database, purge_node_pools=True)
-    changes, _ = account.run(CLUSTER, wanted)
+    changes, _unused = account.run(CLUSTER, wanted)
     assert [(change.action, change.name) for change in changes] == [
         ("update", "production/system"),
         ("create", "production/database"),
@@ -243,7 +243,7 @@ def test_users_databases_and_pools_of_a_database(account: Account) -> None:
     assert changes == []
     assert not any(password in str(cluster) for password in passwords)
     changed = {**POSTGRES, "pools": [{**POSTGRES["pools"][0], "size": 20}], "users": [], "purge_users": True}
-    changes, _ = account.run(DATABASE_CLUSTER, [changed])
+    changes, _unused = account.run(DATABASE_CLUSTER, [changed])
     assert [(change.action, change.name) for change in changes] == [
         ("update", "production/app"),
         ("delete", "production/provisioner"),
@@ -302,7 +302,7 @@ def test_images_that_nothing_keeps_go_and_their_garbage_with_them(account: Accou
     data.push(account.api.world, "images", "bot", "fresh", "2999-01-01T00:00:00Z")
     registry["retention"] = {"keep_newest": 3, "keep": ["v*"], "older_than_days": 30}
     make = RegistryReconciler
-    changes, _ = account.run(REGISTRY, [registry], make=make)
+    changes, _unused = account.run(REGISTRY, [registry], make=make)
     assert [change.action for change in changes] == ["delete"] * 7 + ["run"]
     left = {tag["tag"] for tag in account.api.world.table("image tags of images").values()}
     assert left == {"v1", "fresh", "build-9", "build-8"}
@@ -314,6 +314,6 @@ def test_images_that_nothing_keeps_go_and_their_garbage_with_them(account: Accou
 def test_a_key_whose_secret_was_lost_is_made_anew(account: Account) -> None:
     account.api.faults = [Planned("cut-after", "POST")]
     key = {"name": "files", "grants": [{"bucket": "files", "permission": "read"}]}
-    _, (made,) = account.run(SPACES_KEY, [key])
+    _unused, (made,) = account.run(SPACES_KEY, [key])
     (stored,) = account.api.world.table("spaces_key").values()
     assert made["secret_key"] == stored["secret_key"]

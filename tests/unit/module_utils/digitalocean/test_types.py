@@ -204,7 +204,7 @@ def _comparable(value: Any) -> Any:
 
 @EVERY
 def test_what_cannot_be_changed_is_refused_and_replaced_on_demand(case: Case, account: Account) -> None:
-    _, objects = account.run(case.kind, [case.wanted], owner=owner(case))
+    _unused, objects = account.run(case.kind, [case.wanted], owner=owner(case))
     for vpc in account.api.world.table("vpc").values():
         vpc["default"] = False  # the first of a region, which is never deleted
     for name, value in case.immutable.items():
@@ -213,7 +213,7 @@ def test_what_cannot_be_changed_is_refused_and_replaced_on_demand(case: Case, ac
             account.plan(case.kind, [different], owner=owner(case))
         assert case.kind.replacing in str(refused.value)
     if case.immutable:
-        _, replaced = account.run(case.kind, [{**different, "replace": True}], owner=owner(case))
+        _unused, replaced = account.run(case.kind, [{**different, "replace": True}], owner=owner(case))
         assert replaced[0].get("id", 0) != objects[0].get("id", 1)
         assert account.plan(case.kind, [different], owner=owner(case)) == []
 
@@ -227,7 +227,7 @@ def test_only_what_is_owned_is_deleted(case: Case, account: Account) -> None:
         with pytest.raises(RefusedError, match="does not belong to staging"):
             account.plan(case.kind, [{"name": case.wanted["name"], "state": "absent"}], owner="staging")
         assert account.plan(case.kind, [], owner="staging", purge=True) == []
-        purged, _ = account.run(case.kind, [], owner=OWNER, purge=True)
+        purged, _unused = account.run(case.kind, [], owner=OWNER, purge=True)
         assert [change.action for change in purged] == ["delete"]
     else:
         account.run(case.kind, [case.wanted])
@@ -250,7 +250,7 @@ def test_forty_five_networks_on_three_pages_are_found(account: Account) -> None:
 
 
 def test_two_objects_of_a_name_are_an_error_that_names_both(account: Account) -> None:
-    for _ in range(2):
+    for _unused in range(2):
         account.client().post("/v2/droplets", _droplet("twin"), done=lambda: None)
     ids = list(account.api.world.table("droplet"))
     with pytest.raises(RefusedError, match=f"2 objects are Droplet twin: {ids[0]} and {ids[1]}"):
@@ -273,7 +273,7 @@ def test_a_name_that_cannot_show_its_owner_is_refused(account: Account) -> None:
 
 def test_a_network_is_deleted_when_its_members_have_let_go(account: Account) -> None:
     account.api.world.add_vpc("default", "nyc3", None, "")
-    _, (vpc,) = account.run(VPC, [{"name": "production", "region": "nyc3"}])
+    _unused, (vpc,) = account.run(VPC, [{"name": "production", "region": "nyc3"}])
     account.run(DROPLET, [{**_droplet("member"), "vpc_uuid": vpc["id"]}])
     account.run(DROPLET, [{"name": "member", "state": "absent"}])
     began = account.time.now
@@ -290,7 +290,7 @@ def test_the_default_network_of_a_region_is_refused_at_once(account: Account) ->
 
 def test_a_tag_keeps_its_first_spelling(account: Account) -> None:
     account.run(TAG, [{"name": "Gateway"}])
-    _, (one,) = account.run(DROPLET, [_droplet("one")])
+    _unused, (one,) = account.run(DROPLET, [_droplet("one")])
     account.run(DROPLET, [{"name": "one", "tags": ["gateway"]}])
     assert account.api.world.table("droplet")[str(one["id"])]["tags"] == ["Gateway"]
     assert account.plan(DROPLET, [{"name": "one", "tags": ["GATEWAY"]}]) == []
@@ -304,12 +304,12 @@ def test_records_of_a_domain(account: Account) -> None:
     record["ttl"] = 600
     assert [change.after for change in account.run(DOMAIN, [domain])[0]] == [{"ttl": 600}]
     domain["purge_records"] = True
-    purged, _ = account.run(DOMAIN, [domain])
+    purged, _unused = account.run(DOMAIN, [domain])
     assert [change.name for change in purged] == ["example.com/A @ 192.0.2.1"]  # and none of the server's own
 
 
 def test_a_project_gets_resources_and_never_loses_them(account: Account) -> None:
-    _, (droplet,) = account.run(DROPLET, [_droplet("one")])
+    _unused, (droplet,) = account.run(DROPLET, [_droplet("one")])
     project = {"name": "production", "purpose": "API", "resources": [f"do:droplet:{droplet['id']}"]}
     account.run(PROJECT, [project])
     assert account.plan(PROJECT, [project]) == []
@@ -319,17 +319,17 @@ def test_a_project_gets_resources_and_never_loses_them(account: Account) -> None
 
 
 def test_a_reserved_ip_follows_its_droplet(account: Account) -> None:
-    _, (one,) = account.run(DROPLET, [_droplet("one")])
-    _, (two,) = account.run(DROPLET, [_droplet("two")])
-    _, (address,) = account.run(RESERVED_IP, [{"droplet_id": one["id"], "region": "nyc3"}])
+    _unused, (one,) = account.run(DROPLET, [_droplet("one")])
+    _unused, (two,) = account.run(DROPLET, [_droplet("two")])
+    _unused, (address,) = account.run(RESERVED_IP, [{"droplet_id": one["id"], "region": "nyc3"}])
     assert account.plan(RESERVED_IP, [{"droplet_id": one["id"], "region": "nyc3"}]) == []
-    moved, _ = account.run(RESERVED_IP, [{"ip": address["ip"], "droplet_id": two["id"]}])
+    moved, _objects = account.run(RESERVED_IP, [{"ip": address["ip"], "droplet_id": two["id"]}])
     assert [change.after for change in moved] == [{"droplet_id": two["id"]}]
     assert account.plan(RESERVED_IP, [{"droplet_id": two["id"]}]) == []
 
 
 def test_a_load_balancer_changes_its_kind_of_target_and_of_size(account: Account) -> None:
-    _, (droplet,) = account.run(DROPLET, [_droplet("one")])
+    _unused, (droplet,) = account.run(DROPLET, [_droplet("one")])
     balancer = next(case.wanted for case in CASES if case.kind is LOAD_BALANCER)
     account.run(LOAD_BALANCER, [balancer])
     other = {"name": balancer["name"], "droplet_ids": [droplet["id"]], "size": "lb-small"}

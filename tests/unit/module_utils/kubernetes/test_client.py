@@ -195,7 +195,7 @@ def test_a_refused_write_says_who_refused_and_why(
     script.answers = [answer]
     with pytest.raises(error) as raised:
         client.create(WIDGET, "here", {"metadata": {"name": "one"}})
-    assert type(raised.value) is error
+    assert raised.value.__class__ is error
     assert str(raised.value).startswith(f"Kubernetes API at {client.address} ")
     assert words in str(raised.value)
     assert TOKEN not in str(raised.value)
