@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.ansible_runner import AnsibleRunner
 from tests.sandbox.lab import Lab
+
+settings.register_profile("dcm", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("dcm")
 
 
 class LabFixture:
