@@ -93,11 +93,11 @@ def private_opener(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def write_private(path: Path, content: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Replace a file as a whole; readers see the old or the new content, and nobody else sees either."""
     draft = path.with_name(f"{path.name}.new")
-    with open(draft, "w", opener=private_opener) as file:
-        file.write(content)
+    with open(draft, "wb", opener=private_opener) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     draft.replace(path)
 
 

@@ -43,6 +43,7 @@ from tests.sandbox.service import (
     Settings,
     accepts_connections,
     free_port,
+    write_private,
 )
 
 MODULE = Path(__file__).parents[1] / "controlplane"
@@ -125,12 +126,12 @@ class KubernetesService(Service):
         if given:
             configuration, _context = _read_kubeconfig(given)
             if configuration.ssl_ca_cert:
-                _write_private(self.directory / "ca.crt", Path(configuration.ssl_ca_cert).read_bytes())
+                write_private(self.directory / "ca.crt", Path(configuration.ssl_ca_cert).read_bytes())
             return
         if not (self.directory / "ca.crt").exists():
             _write_keys(self.directory)
-        _write_private(self.directory / "tokens.csv", f"{settings['token']},lab,lab,system:masters\n".encode())
-        _write_private(self.directory / "kubeconfig", _kubeconfig(settings).encode())
+        write_private(self.directory / "tokens.csv", f"{settings['token']},lab,lab,system:masters\n".encode())
+        write_private(self.directory / "kubeconfig", _kubeconfig(settings).encode())
 
     def processes(self, settings: Settings) -> Iterable[Process]:
         """One for each program there is; none for a given cluster."""
@@ -399,10 +400,10 @@ def _write_keys(directory: Path) -> None:
         )
         .sign(authority_key, hashes.SHA256())
     )
-    _write_private(directory / "service-account.key", _pem(accounts_key))
-    _write_private(directory / "tls.key", _pem(key))
-    _write_private(directory / "tls.crt", leaf.public_bytes(serialization.Encoding.PEM))
-    _write_private(directory / "ca.crt", authority.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / "service-account.key", _pem(accounts_key))
+    write_private(directory / "tls.key", _pem(key))
+    write_private(directory / "tls.crt", leaf.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / "ca.crt", authority.public_bytes(serialization.Encoding.PEM))
 
 
 def _common_name(text: str) -> x509.Name:
@@ -440,11 +441,3 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     # The one format in which the API server finds the public half as well.
     traditional = serialization.PrivateFormat.TraditionalOpenSSL
     return key.private_bytes(serialization.Encoding.PEM, traditional, serialization.NoEncryption())
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Private from the first byte, and replaced as a whole: others may be reading the file."""
-    draft = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    draft.replace(path)
