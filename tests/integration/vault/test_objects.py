@@ -258,7 +258,7 @@ def test_short_lived_database_roles(call: Run, server: Any, lab: LabFixture) -> 
     path = unique("database")
     call("vault_mount", mounts=[{"path": path, "type": "database"}])
     try:
-        placeholders = "{{ '{{username}}:{{password}}' }}"
+        placeholders = "{{username}}:{{password}}"
         address = f"{database['host']}:{database['port']}/{database['database']}"
         connection = {
             "name": "lab",
@@ -277,10 +277,9 @@ def test_short_lived_database_roles(call: Run, server: Any, lab: LabFixture) -> 
                 "default_ttl": "1h",
                 "max_ttl": "24h",
                 "creation_statements": [
-                    "CREATE ROLE \"{{ '{{name}}' }}\" LOGIN PASSWORD '{{ '{{password}}' }}'"
-                    " VALID UNTIL '{{ '{{expiration}}' }}'"
+                    "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
                 ],
-                "revocation_statements": ["DROP ROLE IF EXISTS \"{{ '{{name}}' }}\""],
+                "revocation_statements": ['DROP ROLE IF EXISTS "{{name}}"'],
             },
         }
         for kind, wanted in (("database_connection", connection), ("database", role)):
