@@ -7,6 +7,9 @@ To add one: a module here with ``measure(bench: Bench) -> Iterator[Comparison]``
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,6 +58,17 @@ class Bench:
     def empty_module(self) -> float:
         """What any module costs: ansible-playbook with one ping."""
         return self.play([{"name": "Nothing", "ansible.builtin.ping": {}}])
+
+
+@contextlib.contextmanager
+def far_away(port: int, milliseconds: float) -> Iterator[int]:
+    """A port of this machine behind which the service of another one is, that long a round trip away."""
+    command = [sys.executable, "-m", "tests.benchmarks._latency", str(port), str(milliseconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            yield int(proxy.stdout.readline() if proxy.stdout else "")
+        finally:
+            proxy.terminate()
 
 
 def timed(action: Callable[[], object]) -> float:

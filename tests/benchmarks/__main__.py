@@ -17,7 +17,7 @@ from tests.sandbox.lab import Lab
 
 
 def main() -> int:
-    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"]
+    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")]
     wanted = sys.argv[1:] or found
     unknown = set(wanted) - set(found)
     if unknown:

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from tests.benchmarks import Bench, Comparison, timed
+from tests.benchmarks import Bench, Comparison, far_away, timed
 
+DELAY = 20  # milliseconds
 MANY, LOOPED = 1000, 20  # the loop is measured on fewer and scaled: it costs the same for each
 
 
@@ -43,6 +45,23 @@ def measure(bench: Bench) -> Iterator[Comparison]:
     yield Comparison(
         f"{MANY} secrets, unchanged", second, {"bare HTTP + empty module": bare_read, "community loop": looped_second}
     )
+
+    port = urlsplit(vault["url"]).port or 8200
+    with far_away(port, DELAY) as far:
+        for state in ("first run", "unchanged"):
+            at_once, one_by_one = (
+                bench.play([_behind(ours, far, f"bench/far-{workers}", workers)]) for workers in (None, 1)
+            )
+            subject = f"{MANY} secrets {DELAY} ms away, {state}"
+            yield Comparison(subject, at_once, {"the same with one request at a time": one_by_one})
+
+
+def _behind(task: dict[str, Any], port: int, prefix: str, workers: int | None) -> dict[str, Any]:
+    """The task through the proxy, below a prefix of its own."""
+    options = dict(task["dcm.platform.vault_secret"])
+    secrets = [{**secret, "path": secret["path"].replace("bench/ours", prefix)} for secret in options["secrets"]]
+    options |= {"url": f"http://127.0.0.1:{port}", "secrets": secrets}
+    return {**task, "dcm.platform.vault_secret": {**options, **({"workers": workers} if workers else {})}}
 
 
 def _scaled(bench: Bench, loop: dict[str, Any], empty: float) -> float:

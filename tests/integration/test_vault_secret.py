@@ -310,20 +310,20 @@ class TestFailures:
         assert failed(write(wanted)) == "secrets[2] and secrets[0] have the same path twice."
         assert store.metadata("twice") is None
 
-    def test_one_forbidden_path_of_many(self, write: Run, store: Store) -> None:
+    def test_one_forbidden_path_of_five_hundred(self, write: Run, store: Store) -> None:
         token = store.token_for("allowed/*")
-        wanted = [{"path": f"allowed/{number}", "data": {"k": number}} for number in range(20)]
-        wanted.insert(7, {"path": "elsewhere", "data": {"k": 1}})
+        wanted = [{"path": f"allowed/{number}", "data": {"k": number}} for number in range(499)]
+        wanted.insert(277, {"path": "elsewhere", "data": {"k": 1}})
         assert f"forbids GET {store.mount}/data/elsewhere: permission denied" in failed(
             write(wanted, token=token, check=True)
         )
         result = write(wanted, token=token)
         message = failed(result)
         assert f"forbids GET {store.mount}/data/elsewhere: permission denied" in message
-        assert "20 of 21 changes were made, 1 failed, 0 not tried." in message
+        assert "499 of 500 changes were made, 1 failed, 0 not tried." in message
         assert [change["name"] for change in result["failed_changes"]] == ["elsewhere"]
-        assert len(result["applied"]) == 20
-        assert len(store.list("allowed")) == 20
+        assert len(result["applied"]) == 499
+        assert len(store.list("allowed")) == 499
 
     def test_a_token_that_ends_on_the_way(self, write: Run, store: Store) -> None:
         wanted = [{"path": f"ending/{number}", "data": {"k": number}} for number in range(20)]

@@ -9,11 +9,13 @@ The lab does the rest: order, readiness, repair, clean-up.
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 import random
 import socket
 import sys
-import threading
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +86,8 @@ class Service(abc.ABC):
         return {}
 
 
-_chosen: set[int] = set()
-_choosing = threading.Lock()
+PORTS = range(15000, 32000)
+PORT_KEPT = 3600.0  # seconds a port stays its service's own, also while that is down
 
 
 def private_opener(path: str, flags: int) -> int:
@@ -102,21 +104,30 @@ def write_private(path: Path, content: str | bytes) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on now, below the range the kernel gives to outgoing connections.
+    """A TCP port that nobody listens on now, and that no other lab of this user was given of late.
 
-    A port of that range could be taken by any client while the service that owns it is down for repair.
+    It lies below the range the kernel gives to outgoing connections: a port of that range could be taken by any client
+    while the service that owns it is down for repair.
     """
-    for port in random.sample(range(15000, 32000), 200):
-        with _choosing, socket.socket() as probe:
-            if port in _chosen:
-                continue
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            _chosen.add(port)
-            return port
-    raise LabError(f"no free port between 15000 and 32000 on {host}")
+    claims = Path(tempfile.gettempdir(), f"dcm-ports-{os.getuid()}")
+    claims.mkdir(mode=0o700, exist_ok=True)
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            if _claim(claims / str(port)):
+                return port
+    raise LabError(f"no free port between {PORTS.start} and {PORTS.stop} on {host}")
+
+
+def _claim(claim: Path) -> bool:
+    """Whether the file could be made, which only one of several processes can do."""
+    if claim.exists() and time.time() - claim.stat().st_mtime > PORT_KEPT:
+        claim.unlink(missing_ok=True)
+    try:
+        claim.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def accepts_connections(host: str, port: int) -> None:

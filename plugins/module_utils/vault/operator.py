@@ -135,12 +135,13 @@ class Operator(Reconciler[Status]):
         return self._vault.call(lambda client: client.adapter.put(f"/v1/{path}", json=body), idempotent=False)
 
     def _unseal(self) -> None:
-        sealed = True
+        status: dict[str, Any] = {}
         for key in self._unseal_keys():
-            sealed = self._vault.request("put", "sys/unseal", json={"key": key})["sealed"]
-            if not sealed:
+            status = self._vault.request("put", "sys/unseal", json={"key": key})
+            if not status["sealed"]:
                 break
-        if sealed:
+        # Enough keys leave no progress; a server that joins a cluster opens a moment after them.
+        if not status or status["progress"]:
             raise RefusedError(
                 f"{SERVICE} at {self._vault.url} is still sealed after all keys.",
                 hint="Give as many keys as its threshold; other operators' keys count if they are given soon.",

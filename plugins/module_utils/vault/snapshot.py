@@ -4,142 +4,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
 from ansible_collections.dcm.platform.plugins.module_utils.engine.concurrent import apply_each
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import (
     InputError,
-    NotFoundError,
     PlatformError,
     RefusedError,
-    UnreachableError,
 )
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import Reconciler
+from ansible_collections.dcm.platform.plugins.module_utils.snapshot_store import BLOCK, Store, checksum_of
 from ansible_collections.dcm.platform.plugins.module_utils.vault.client import Vault
 from ansible_collections.dcm.platform.plugins.module_utils.vault.errors import SERVICE
 
-try:
-    import boto3
-    import botocore.config
-    import botocore.exceptions
-except ImportError:  # the engine reports a missing library with its package
-    boto3 = None
 try:
     from hvac.adapters import RawAdapter
 except ImportError:  # the engine reports a missing library with its package
     RawAdapter = None
 
-SUFFIX = ".sha256"
-BLOCK = 1 << 20  # bytes read at a time
 Options = Mapping[str, Any]
-
-
-class FileStore:
-    """A file, and its checksum beside it in the form that ``sha256sum`` reads."""
-
-    def __init__(self, path: str) -> None:
-        self.name = path
-        self._path = Path(path)
-        self._beside = Path(f"{path}{SUFFIX}")
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[BinaryIO]:
-        """A draft, which becomes the file when all went well: readers never see half a snapshot."""
-        draft = Path(f"{self.name}.new")
-        try:
-            with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                checksum = checksum_of(file)
-            draft.replace(self._path)
-            self._beside.write_text(f"{checksum}  {self._path.name}\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"The snapshot cannot be written to {self.name}: {error.strerror}.") from error
-        finally:
-            draft.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[tuple[BinaryIO, str]]:
-        """The snapshot, and what its checksum must be."""
-        try:
-            expected = self._beside.read_text(encoding="utf-8").partition(" ")[0].strip()
-            file = self._path.open("rb")
-        except OSError as error:
-            raise NotFoundError(f"{error.filename} cannot be read: {error.strerror}.") from error
-        with file:
-            yield file, expected
-
-
-class BucketStore:
-    """An object in a bucket, with its checksum in its metadata."""
-
-    def __init__(self, options: Options) -> None:
-        self.name = f"s3://{options['bucket']}/{options['object']}"
-        self._place = {"Bucket": options["bucket"], "Key": options["object"]}
-        self._endpoint = options["endpoint_url"] or "https://s3.amazonaws.com"
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=options["endpoint_url"],
-            region_name=options["region"],
-            aws_access_key_id=options["access_key"],
-            aws_secret_access_key=options["secret_key"],
-            config=botocore.config.Config(retries={"max_attempts": 3, "mode": "standard"}),
-        )
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except botocore.exceptions.ClientError as error:
-            code = error.response["Error"]["Code"]
-            kind = NotFoundError if code in ("NoSuchKey", "NoSuchBucket", "404") else RefusedError
-            raise kind(f"{self.name} at {self._endpoint}: {code}.") from error
-        except botocore.exceptions.BotoCoreError as error:
-            raise UnreachableError("Object storage", self._endpoint, type(error).__name__) from error
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[BinaryIO]:
-        """A file that is uploaded when all went well."""
-        with tempfile.TemporaryFile() as file:
-            yield file
-            checksum = checksum_of(file)
-            file.seek(0)
-            with self._errors():
-                self._client.put_object(**self._place, Body=file, Metadata={"sha256": checksum})
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[tuple[BinaryIO, str]]:
-        """The snapshot, and what its checksum must be."""
-        with tempfile.TemporaryFile() as file:
-            with self._errors():
-                found = self._client.get_object(**self._place)
-                for block in found["Body"].iter_chunks(BLOCK):
-                    file.write(block)
-            file.seek(0)
-            yield file, found["Metadata"].get("sha256", "")
-
-
-def checksum_of(file: BinaryIO) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
-    file.seek(0)
-    digest = hashlib.sha256()
-    while block := file.read(BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 class Snapshot(Reconciler[dict[str, Any]]):
     """Takes a snapshot, or restores one over everything the cluster holds."""
 
-    def __init__(self, vault: Vault, store: FileStore | BucketStore, options: Options) -> None:
+    def __init__(self, vault: Vault, store: Store, options: Options) -> None:
         self._vault = vault
         self._store = store
         self._options = options

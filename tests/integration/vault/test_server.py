@@ -7,7 +7,10 @@ The tests build on each other in the order of the file.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import shutil
 import stat
 import subprocess
 import time
@@ -43,9 +46,9 @@ class Own:
         return hvac.Client(url=self.url, token=self.keys["root_token"])
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
-    directory = tmp_path_factory.mktemp("own-vault")
+@contextlib.contextmanager
+def started(directory: Path) -> Iterator[Own]:
+    """A new server, as it comes from its package."""
     service = VaultService(directory, {})
     settings = service.settings()
     service.prepare(settings)
@@ -63,6 +66,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
             yield Own(directory, settings["url"])
         finally:
             running.terminate()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    with started(tmp_path_factory.mktemp("own-vault")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -97,6 +106,31 @@ def test_from_the_first_start_to_a_server_that_serves(operate: Run, own: Own) ->
     assert not opened["sealed"]
     assert not [key for key in keys["keys"] if key in opened.output]
     assert not own.client.sys.is_sealed()
+
+
+@pytest.mark.row("SECR-02")
+@pytest.mark.skipif(not shutil.which("gpg"), reason="gpg plays the recipient, and is not on this machine")
+def test_shares_that_only_their_recipient_can_read(call: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("gpg")
+
+    def gpg(*arguments: str, data: bytes = b"") -> bytes:
+        command = ["gpg", "--homedir", str(directory), "--batch", "--quiet", *arguments]
+        return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+
+    gpg("--passphrase", "", "--quick-generate-key", "operator@example.com", "rsa2048", "encrypt,sign")
+    try:
+        public = base64.b64encode(gpg("--export")).decode()
+        with started(tmp_path_factory.mktemp("shares")) as server:
+            recipients = {"pgp_keys": [public], "root_token_pgp_key": public}
+            shares = {"secret_shares": 1, "secret_threshold": 1, "keys_file": str(server.keys_file), **recipients}
+            there = {"url": server.url, "token": None}
+            assert not call("vault_operator", **there, initialize=shares)["failed"]
+            [share], token = server.keys["keys"], server.keys["root_token"]
+            key, root = (gpg("--decrypt", data=base64.b64decode(one)).decode() for one in (share, token))
+            assert not call("vault_operator", **there, unseal={"keys": [key]})["sealed"]
+            assert "root" in hvac.Client(url=server.url, token=root).lookup_token()["data"]["policies"]
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(directory), "--kill", "all"], check=False)
 
 
 def test_peers_and_audit_devices(call: Run, own: Own) -> None:
