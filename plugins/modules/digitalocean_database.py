@@ -293,14 +293,8 @@ options:
       - Whether each cluster of the result has its credentials; set C(no_log) on the task then.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the fields that differ, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.digitalocean
   - dcm.platform.digitalocean.owner
 """

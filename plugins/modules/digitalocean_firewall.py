@@ -150,14 +150,8 @@ options:
           - present
           - absent
         default: present
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the fields that differ, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.digitalocean
   - dcm.platform.digitalocean.owner
 """

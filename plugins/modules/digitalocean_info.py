@@ -43,14 +43,8 @@ options:
   owner:
     description: Only objects that carry the mark of this owner, as the other modules set it.
     type: str
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Nothing changes.
 extends_documentation_fragment:
+  - dcm.platform.attributes.reader
   - dcm.platform.digitalocean
 """
 

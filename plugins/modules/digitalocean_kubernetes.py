@@ -257,14 +257,8 @@ options:
       - Seconds that the token of a kubeconfig is valid. If given, each cluster of the result has a kubeconfig;
         set C(no_log) on the task then. It is new each time and no change.
     type: int
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the fields that differ, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.digitalocean
   - dcm.platform.digitalocean.owner
 """

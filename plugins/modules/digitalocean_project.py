@@ -64,14 +64,8 @@ options:
         default: present
 notes:
   - A project with resources is not deleted by DigitalOcean (HTTP 412).
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the fields that differ, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.digitalocean
   - dcm.platform.digitalocean.owner
 """

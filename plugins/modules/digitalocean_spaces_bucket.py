@@ -128,13 +128,8 @@ options:
     default: 4
 requirements:
   - boto3 >= 1.28
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the settings that differ.
+extends_documentation_fragment:
+  - dcm.platform.attributes
 """
 
 EXAMPLES = r"""

@@ -63,14 +63,8 @@ options:
 notes:
   - A network whose members are being deleted is released late; deleting it is repeated until O(wait_timeout).
   - The first network of a region is its default one, and DigitalOcean never deletes that.
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes and makes none.
-  diff_mode:
-    support: full
-    description: Shows the fields that differ, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.digitalocean
   - dcm.platform.digitalocean.owner
 """

@@ -67,14 +67,8 @@ options:
     description: Whether O(methods[].config_secrets) are written in every run, which is a change each time.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes, and writes nothing.
-  diff_mode:
-    support: full
-    description: Shows the parameters that change, without secret values.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.vault
 """
 

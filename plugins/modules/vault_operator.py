@@ -90,14 +90,8 @@ options:
     description: Seconds to wait for the server to serve after it was unsealed.
     type: int
     default: 60
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes, and writes nothing.
-  diff_mode:
-    support: full
-    description: Shows what changes, without secrets.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.vault
 """
 

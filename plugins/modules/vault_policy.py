@@ -42,14 +42,8 @@ options:
             knows of a path, such as C(allowed_parameters) or C(min_wrapping_ttl).
         type: list
         elements: dict
-attributes:
-  check_mode:
-    support: full
-    description: Reads, predicts the changes, and writes nothing.
-  diff_mode:
-    support: full
-    description: Shows the parameters that change.
 extends_documentation_fragment:
+  - dcm.platform.attributes
   - dcm.platform.vault
 """
 

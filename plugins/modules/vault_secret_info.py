@@ -43,14 +43,8 @@ options:
     description: How many requests run at a time.
     type: int
     default: 8
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dcm.platform.attributes.reader
   - dcm.platform.vault
 seealso:
   - module: dcm.platform.vault_secret

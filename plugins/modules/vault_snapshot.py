@@ -23,36 +23,6 @@ options:
     type: str
     choices: [present, restored]
     default: present
-  path:
-    description:
-      - A file. It is replaced as a whole, and readable for the user alone. Its SHA-256 is kept beside it in a file
-        whose name has V(.sha256) appended.
-    type: path
-  s3:
-    description: An object in a bucket, with its SHA-256 in its metadata.
-    type: dict
-    suboptions:
-      bucket:
-        description: The bucket.
-        type: str
-        required: true
-      object:
-        description: Name of the object.
-        type: str
-        required: true
-      endpoint_url:
-        description: Address of the object storage. If not set, that of Amazon's.
-        type: str
-      region:
-        description: Region of the bucket.
-        type: str
-        default: us-east-1
-      access_key:
-        description: The access key. If not set, what boto3 finds in the environment.
-        type: str
-      secret_key:
-        description: The secret key.
-        type: str
   confirm:
     description: For O(state=restored), the id of the cluster that is overwritten, or its address as in O(url).
     type: str
@@ -69,8 +39,7 @@ attributes:
     description: Shows where the snapshot goes.
 extends_documentation_fragment:
   - dcm.platform.vault
-requirements:
-  - boto3 >= 1.28, for O(s3)
+  - dcm.platform.snapshot_store
 """
 
 EXAMPLES = r"""
@@ -118,40 +87,26 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dcm.platform.plugins.module_utils.engine.arguments import Arguments
-from ansible_collections.dcm.platform.plugins.module_utils.engine.libraries import BOTO3, HVAC, require
+from ansible_collections.dcm.platform.plugins.module_utils.engine.libraries import HVAC
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import reconcile
+from ansible_collections.dcm.platform.plugins.module_utils.snapshot_store import PLACE, store_of
 from ansible_collections.dcm.platform.plugins.module_utils.vault.arguments import VAULT_ARGUMENTS
 from ansible_collections.dcm.platform.plugins.module_utils.vault.client import connect
-from ansible_collections.dcm.platform.plugins.module_utils.vault.snapshot import BucketStore, FileStore, Snapshot
+from ansible_collections.dcm.platform.plugins.module_utils.vault.snapshot import Snapshot
 
-S3 = {
-    "bucket": {"type": "str", "required": True},
-    "object": {"type": "str", "required": True},
-    "endpoint_url": {"type": "str"},
-    "region": {"type": "str", "default": "us-east-1"},
-    "access_key": {"type": "str", "no_log": False},  # names the key, and is no secret
-    "secret_key": {"type": "str", "no_log": True},
-}
-ARGUMENTS = Arguments(
+ARGUMENTS = PLACE | Arguments(
     {
         "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
-        "path": {"type": "path"},
-        "s3": {"type": "dict", "options": S3, "required_together": [["access_key", "secret_key"]]},
         "confirm": {"type": "str"},
         "force": {"type": "bool", "default": False},
     },
-    mutually_exclusive=(("path", "s3"),),
-    required_one_of=(("path", "s3"),),
     required_if=(("state", "restored", ("confirm",)),),
 )
 
 
 def make(options: dict[str, Any]) -> Snapshot:
     """The reconciler for the module's options, connected."""
-    if options["s3"]:
-        require(BOTO3)
-    store = BucketStore(options["s3"]) if options["s3"] else FileStore(options["path"])
-    return Snapshot(connect(options), store, options)
+    return Snapshot(connect(options), store_of(options), options)
 
 
 def main() -> None:
