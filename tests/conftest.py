@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -56,9 +57,10 @@ def lab() -> Iterator[LabFixture]:
 
 
 @pytest.fixture(scope="session")
-def ansible(tmp_path_factory: pytest.TempPathFactory) -> AnsibleRunner:
+def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnsibleRunner]:
     """Runs playbooks with the environment's own ansible-playbook."""
-    return AnsibleRunner(tmp_path_factory.mktemp("ansible"))
+    with contextlib.closing(AnsibleRunner(tmp_path_factory.mktemp("ansible"))) as runner:
+        yield runner
 
 
 @pytest.fixture(scope="session")

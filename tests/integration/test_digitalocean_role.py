@@ -141,6 +141,32 @@ def test_a_pool_gets_larger_nodes(cloud: dict[str, Any], run: Any) -> None:
     assert len(pools) == 4
 
 
+@pytest.mark.row("DO-16")
+def test_old_images_go_and_what_is_kept_stays(cloud: dict[str, Any], run: Any) -> None:
+    account = cloud["digitalocean"]
+    registry = only(cloud, "registry")["name"]
+    tags = [("bot", f"build-{day:02}", f"2024-01-{day:02}T00:00:00Z") for day in range(1, 15)]
+    tags += [("bot", "v1.0.0", "2023-01-01T00:00:00Z"), ("api", "latest", "2023-01-01T00:00:00Z")]
+    for repository, tag, moment in tags:
+        image = {"registry": registry, "repository": repository, "tag": tag, "updated_at": moment}
+        requests.post(f"{account['url']}/_sandbox/push", json=image, timeout=10).raise_for_status()
+
+    def left() -> set[str]:
+        return set(state(cloud)["objects"][f"image tags of {registry}"])
+
+    before = left()
+    predicted = run("registry_gc", "--check")
+    assert predicted.total("changed") == 1, predicted.output
+    assert left() == before
+    result = run("registry_gc")
+    assert result.returncode == 0, result.output
+    kept = {f"bot:build-{day:02}" for day in range(5, 15)}  # the ten newest
+    assert left() == {*kept, "bot:v1.0.0", "api:latest"}
+    runs = state(cloud)["objects"][f"garbage collections of {registry}"].values()
+    assert [item["status"] for item in runs] == ["succeeded"]
+    assert run("registry_gc").total("changed") == 0
+
+
 def test_nothing_is_destroyed_without_the_name(cloud: dict[str, Any], run: Any) -> None:
     before = state(cloud)
     result = run("destroy_cloud", "-e", "confirm=yes")
@@ -153,8 +179,13 @@ def test_what_is_owned_is_destroyed_in_order_and_the_rest_stays(cloud: dict[str,
     foreign = {"name": "foreign", "region": "nyc3", "size": "s-1vcpu-1gb", "image": "debian-12-x64"}
     headers = {"Authorization": f"Bearer {account['token']}"}
     requests.post(f"{account['url']}/v2/droplets", json=foreign, headers=headers, timeout=10).raise_for_status()
-    result = run("destroy_cloud", "-e", "confirm='destroy production_doks'", "-e", "destroy_buckets=true")
+    more = '{"digitalocean_buckets": {"state": {}, "files": {}, "backups": {}, "exports": {}}}'
+    store = client(cloud["s3"])
+    assert run("digitalocean", "-e", more).returncode == 0
+    store.put_object(Bucket="production-doks-exports", Key="one", Body=b"1")
+    result = run("destroy_cloud", "-e", "confirm='destroy production_doks'", "-e", "destroy_buckets=true", "-e", more)
     assert result.returncode == 0, result.output
+    assert not [item for item in store.list_buckets()["Buckets"] if item["Name"].startswith("production-doks-")]
     objects = state(cloud)["objects"]
     for kind in (
         "kubernetes_cluster",

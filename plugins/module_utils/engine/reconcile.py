@@ -19,7 +19,8 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.libraries impo
 from ansible_collections.dcm.platform.plugins.module_utils.engine.redaction import Redactor
 
 Actual = TypeVar("Actual")
-LISTED = 100  # changes listed by name in a result; the counts are always complete
+LISTED = 100  # items listed by name in a result; the counts are always complete
+REPORTED = 1000  # changes listed by name in a failure, where people must know which were made
 
 
 class Reconciler(abc.ABC, Generic[Actual]):
@@ -67,7 +68,7 @@ class _Run:
         return {
             "changed": bool(self.applied),
             "applied": _listed(self.applied),
-            "failed_changes": [{**o.change.summary(), "reason": str(o.error)} for o in self.failed[:LISTED]],
+            "failed_changes": [{**o.change.summary(), "reason": str(o.error)} for o in self.failed[:REPORTED]],
             "not_tried": _listed(change for change in self.changes if id(change) not in known),
         }
 
@@ -81,7 +82,7 @@ class _Run:
 
 
 def _listed(changes: Iterable[Change]) -> list[dict[str, str]]:
-    return [change.summary() for change in itertools.islice(changes, LISTED)]
+    return [change.summary() for change in itertools.islice(changes, REPORTED)]
 
 
 @contextmanager
