@@ -15,6 +15,7 @@ import requests
 import yaml
 
 from tests.ansible_runner import AnsibleRunner, PlaybookResult
+from tests.integration.kubernetes_nodes import Nodes
 from tests.sandbox.lab import Lab
 from tests.sandbox.services.s3 import client
 from tests.staging import ROOT
@@ -28,7 +29,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """An account, a Vault and a store of this module's own, because the first test needs empty ones."""
     lab = Lab(tmp_path_factory.mktemp("cloud") / "lab")
     try:
-        lab.up(["digitalocean", "vault", "s3"])
+        lab.up(["digitalocean", "vault", "s3", "kubernetes"])
         yield lab.settings()
     finally:
         lab.down()
@@ -133,12 +134,24 @@ def test_the_second_run_changes_nothing_and_lists_every_type_once(cloud: dict[st
 
 
 @pytest.mark.row("DO-11")
-def test_a_pool_gets_larger_nodes(cloud: dict[str, Any], run: Any) -> None:
-    result = run("resize_nodes", "-e", "pool=monitoring", "-e", "size=s-8vcpu-16gb")
+def test_a_pool_gets_larger_nodes_once_its_pods_have_left(cloud: dict[str, Any], run: Any) -> None:
+    def pool() -> dict[str, Any]:
+        pools = only(cloud, "kubernetes_cluster")["node_pools"]
+        return next(dict(pool) for pool in pools if pool["name"] == "monitoring")
+
+    nodes = Nodes(cloud["kubernetes"], "monitoring-pods")
+    for name in (*(node["name"] for node in pool()["nodes"]), "another-node"):
+        nodes.add(name)
+    nodes.deploy(replicas=3, min_available=2)
+    kubeconfig = f"dcm_kubeconfig={cloud['kubernetes']['kubeconfig']}"
+    result = run("resize_nodes", "-e", "pool=monitoring", "-e", "size=s-8vcpu-16gb", "-e", kubeconfig)
     assert result.returncode == 0, result.output
-    pools = {pool["name"]: (pool["size"], pool["count"]) for pool in only(cloud, "kubernetes_cluster")["node_pools"]}
-    assert pools["monitoring"] == ("s-8vcpu-16gb", 2)
-    assert len(pools) == 4
+    assert (pool()["size"], pool()["count"]) == ("s-8vcpu-16gb", 2)
+    assert len(only(cloud, "kubernetes_cluster")["node_pools"]) == 4
+    old, other = nodes.names[:2], nodes.names[2]
+    assert [nodes.pods(name) for name in old] == [[], []]
+    assert all(nodes.cordoned(name) for name in old)
+    assert len(nodes.pods(other)) == 3
 
 
 @pytest.mark.row("DO-16")
@@ -174,14 +187,23 @@ def test_nothing_is_destroyed_without_the_name(cloud: dict[str, Any], run: Any) 
     assert state(cloud) == before
 
 
-def test_what_is_owned_is_destroyed_in_order_and_the_rest_stays(cloud: dict[str, Any], run: Any) -> None:
+def test_what_is_owned_is_destroyed_in_order_and_the_rest_stays(
+    cloud: dict[str, Any], run: Any, run_module: Any
+) -> None:
     account = cloud["digitalocean"]
     foreign = {"name": "foreign", "region": "nyc3", "size": "s-1vcpu-1gb", "image": "debian-12-x64"}
     headers = {"Authorization": f"Bearer {account['token']}"}
     requests.post(f"{account['url']}/v2/droplets", json=foreign, headers=headers, timeout=10).raise_for_status()
     more = '{"digitalocean_buckets": {"state": {}, "files": {}, "backups": {}, "exports": {}}}'
     store = client(cloud["s3"])
-    assert run("digitalocean", "-e", more).returncode == 0
+    exports = {
+        "endpoint": cloud["s3"]["endpoint"],
+        "access_key": cloud["s3"]["access_key"],
+        "secret_key": cloud["s3"]["secret_key"],
+        "owner": "production_doks",
+        "buckets": [{"name": "production-doks-exports"}],
+    }
+    assert run_module("digitalocean_spaces_bucket", exports)["changed"]
     store.put_object(Bucket="production-doks-exports", Key="one", Body=b"1")
     result = run("destroy_cloud", "-e", "confirm='destroy production_doks'", "-e", "destroy_buckets=true", "-e", more)
     assert result.returncode == 0, result.output
