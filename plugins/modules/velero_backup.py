@@ -17,6 +17,8 @@ description:
   - With O(name), a backup that exists is left as it is. With O(name_prefix) and O(max_age), a complete backup of that
     prefix that is young enough is reused, and otherwise a new one is made, so that a play can demand "there is a backup
     of the last 24 hours" and change nothing the second time.
+  - With O(from_schedule), a backup contains what that schedule's backups do. Together with O(max_age), the backups that
+    the schedule made itself serve, too.
   - A backup is never reported as fine when it is not usable. One that ended in a phase of O(fail_on) fails the task,
     also when it was made long ago.
   - A backup cannot be changed once it was asked for. When one of that O(name) exists and differs in an option that was
@@ -28,9 +30,11 @@ description:
 extends_documentation_fragment:
   - dcm.platform.kubernetes
   - dcm.platform.velero
+  - dcm.platform.velero.contents
 attributes:
   check_mode:
-    description: Predicts the changes without making them.
+    description: >-
+      Predicts the changes without making them, also where the schedule or Velero's kinds are still to come.
     support: full
   diff_mode:
     description: Shows the spec of a backup to be made, and the summary of one to be deleted.
@@ -54,103 +58,22 @@ options:
     type: str
   max_age:
     description:
-      - How old a backup of that prefix may be to be reused, such as V(24h) or V(1h30m). Counted from its start,
-        because that is the state it holds.
-      - A backup of that prefix that is still running is waited for instead of making another.
+      - How old a backup of that O(name_prefix) or O(from_schedule) may be to be reused, such as V(24h) or V(1h30m).
+        Counted from its start, because that is the state it holds. With V(0s) there is always a new one.
+      - A young one that is still running is waited for instead of making another.
+      - Needed unless there is a O(name).
+    type: str
+  from_schedule:
+    description:
+      - Name of a schedule. What the other options leave open is taken from its template, and the backup gets its labels
+        and C(velero.io/schedule-name), so that it counts as one of that schedule.
+      - Without O(name) and O(name_prefix), the backup is called C(<schedule>-<YYYYMMDDhhmmss>), as the server does.
     type: str
   labels:
     description:
       - Labels of the C(Backup) object. Other labels are left alone.
     type: dict
     default: {}
-  included_namespaces:
-    description:
-      - Namespaces to back up; V(*) or nothing is all of them.
-    type: list
-    elements: str
-  excluded_namespaces:
-    description:
-      - Namespaces to leave out. The server adds those with the label C(velero.io/exclude-from-backup=true).
-    type: list
-    elements: str
-  included_resources:
-    description:
-      - Kinds to back up, such as V(deployments.apps); V(*) or nothing is all of them.
-      - Not together with the options for cluster scoped and namespace scoped resources.
-    type: list
-    elements: str
-  excluded_resources:
-    description:
-      - Kinds to leave out. Not together with the options for cluster scoped and namespace scoped resources.
-    type: list
-    elements: str
-  include_cluster_resources:
-    description:
-      - Whether to back up objects without a namespace; without it, only those that the others refer to.
-      - Not together with the options for cluster scoped and namespace scoped resources.
-    type: bool
-  included_cluster_scoped_resources:
-    description:
-      - Kinds without a namespace to back up.
-    type: list
-    elements: str
-  excluded_cluster_scoped_resources:
-    description:
-      - Kinds without a namespace to leave out.
-    type: list
-    elements: str
-  included_namespace_scoped_resources:
-    description:
-      - Kinds with a namespace to back up.
-    type: list
-    elements: str
-  excluded_namespace_scoped_resources:
-    description:
-      - Kinds with a namespace to leave out.
-    type: list
-    elements: str
-  label_selector:
-    description:
-      - Only objects that match, as Kubernetes writes it, with C(matchLabels) and C(matchExpressions).
-    type: dict
-  or_label_selectors:
-    description:
-      - Only objects that match at least one of these. Not together with O(label_selector).
-    type: list
-    elements: dict
-  ttl:
-    description:
-      - How long to keep the backup, such as V(168h). Without it the server's default, 720 hours unless set otherwise.
-    type: str
-  storage_location:
-    description:
-      - Name of the C(BackupStorageLocation); without it the server's default one.
-    type: str
-  volume_snapshot_locations:
-    description:
-      - Names of the C(VolumeSnapshotLocation) objects, at most one for each provider.
-    type: list
-    elements: str
-  snapshot_volumes:
-    description:
-      - Whether to take snapshots of volumes; without it, where a provider is set up for them.
-    type: bool
-  snapshot_move_data:
-    description:
-      - Whether to move the data of snapshots into the storage location.
-    type: bool
-  default_volumes_to_fs_backup:
-    description:
-      - Whether to back up the files of all pod volumes.
-    type: bool
-  csi_snapshot_timeout:
-    description:
-      - How long the server waits for a CSI snapshot, such as V(10m); that is also its default.
-    type: str
-  item_operation_timeout:
-    description:
-      - How long the server waits for operations of plug-ins, such as V(4h); that is also its default.
-    type: str
   fail_on:
     description:
       - Phases in which a backup counts as failed. A backup that ends in one of the others gives a warning.
@@ -189,6 +112,12 @@ EXAMPLES = r"""
     name_prefix: cluster-state
     max_age: 24h
   register: cluster_state
+
+- name: See to it that the nightly schedule has a backup of the last 24 hours, and make one as it does if not
+  dcm.platform.velero_backup:
+    kubeconfig: "{{ dcm_kubeconfig }}"
+    from_schedule: cluster-state
+    max_age: 24h
 
 - name: Start a backup of everything that a label marks, and go on meanwhile
   dcm.platform.velero_backup:
@@ -275,18 +204,19 @@ ARGUMENTS = Arguments(
         "name": {"type": "str"},
         "name_prefix": {"type": "str"},
         "max_age": {"type": "str"},
+        "from_schedule": {"type": "str"},
         "labels": {"type": "dict", "default": {}},
         "fail_on": {"type": "list", "elements": "str", "choices": list(FAILURES), "default": list(FAILURES)},
     },
-    mutually_exclusive=(("name", "name_prefix"),),
-    required_together=(("name_prefix", "max_age"),),
-    required_one_of=(("name", "name_prefix"),),
+    mutually_exclusive=(("name", "name_prefix"), ("name", "max_age")),
+    required_one_of=(("name", "name_prefix", "from_schedule"), ("name", "max_age")),
     required_if=(("state", "absent", ("name",)),),
 )
 
 
-def make(parameters: dict[str, Any]) -> Reconciler[Any]:
+def make(module: AnsibleModule) -> Reconciler[Any]:
     """The reconciler for the module's options."""
+    parameters = module.params
     client = VeleroClient(connect(parameters), parameters["namespace"])
     patience = Waiting(parameters["wait"], parameters["wait_timeout"])
     if parameters["state"] == "absent":
@@ -295,18 +225,19 @@ def make(parameters: dict[str, Any]) -> Reconciler[Any]:
         name=parameters["name"],
         prefix=parameters["name_prefix"],
         max_age=checked_duration("max_age", parameters["max_age"] or "0"),
+        schedule=parameters["from_schedule"],
         spec=backup_spec(parameters),
         labels=parameters["labels"],
         fail_on=frozenset(parameters["fail_on"]),
     )
-    return PresentBackup(client, wanted, patience)
+    return PresentBackup(client, wanted, patience, predicting=module.check_mode)
 
 
 def main() -> None:
     module = AnsibleModule(
         **(VELERO_ARGUMENTS | BACKUP_SPEC_ARGUMENTS | ARGUMENTS | waiting(3600)).for_module(), supports_check_mode=True
     )
-    reconcile(module, lambda: make(module.params), libraries=(KUBERNETES,))
+    reconcile(module, lambda: make(module), libraries=(KUBERNETES,))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import hashlib
 import os
+import re
 import secrets
 import signal
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,169 +21,56 @@ import pytest
 from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import NotYet
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import Object, connect
 from ansible_collections.dcm.platform.plugins.module_utils.velero.resources import BACKUP
-from kubernetes import client as kubernetes
-from kubernetes import config
 from kubernetes.client.exceptions import ApiException
 
 from tests.ansible_runner import ModuleResult
 from tests.conftest import LabFixture
+from tests.integration.velero_lab import ENDS_WITHIN, FAULTS, Velero, eventually, phase_of
 from tests.sandbox.service import free_port
-from tests.sandbox.services import s3
 
 LOCATION = "velero-backup-tests"
 SOURCE = "velero-backup-source"
-FAULTS = "stand-in-faults"
-ENDS_WITHIN = 60  # seconds; a backup of the lab takes about one
 Backup = Callable[..., ModuleResult]
 
 
-def eventually(examine: Callable[[], Any], what: str) -> Any:
-    """What ``examine`` returns once it is true."""
-    deadline = time.monotonic() + ENDS_WITHIN
-    while not (found := examine()):
-        assert time.monotonic() < deadline, f"not within {ENDS_WITHIN} s: {what}"
-        time.sleep(0.05)
-    return found
+def made(velero: Velero, name: str, **spec: Any) -> Any:
+    """A complete backup that somebody else made."""
+    velero.create("backups", name, {"includedNamespaces": [SOURCE], "storageLocation": LOCATION, **spec})
+    eventually(lambda: phase_of(velero.get(name)) == "Completed", f"{name} is complete")
+    return velero.get(name)
 
 
-class Velero:
-    """The lab's Velero as the tests see it, through clients of their own."""
-
-    def __init__(self, lab: LabFixture) -> None:
-        self.lab = lab
-        services = lab("kubernetes", "s3", "velero")
-        self.kubernetes = services["kubernetes"]
-        self.s3 = services["s3"]
-        self.namespace: str = services["velero"]["namespace"]
-        self.store = s3.client(self.s3)
-        self.bucket: str = self.s3["buckets"]["backups"]
-        api = config.new_client_from_config(self.kubernetes["kubeconfig"], context=self.kubernetes["context"])
-        self.core = kubernetes.CoreV1Api(api)
-        self._custom = kubernetes.CustomObjectsApi(api)
-
-    def _arguments(self, plural: str) -> dict[str, str]:
-        return {"group": "velero.io", "version": "v1", "namespace": self.namespace, "plural": plural}
-
-    def get(self, name: str, plural: str = "backups") -> Any:
-        """The object, None when there is none."""
-        try:
-            return self._custom.get_namespaced_custom_object(**self._arguments(plural), name=name)
-        except ApiException as error:
-            if error.status != 404:
-                raise
-            return None
-
-    def items(self, plural: str = "backups") -> list[Any]:
-        found: list[Any] = self._custom.list_namespaced_custom_object(**self._arguments(plural))["items"]
-        return found
-
-    def create(self, plural: str, body: Object) -> None:
-        self._custom.create_namespaced_custom_object(**self._arguments(plural), body=body)
-
-    def made(self, name: str, **spec: Any) -> Any:
-        """A complete backup that somebody else made."""
-        body = {
-            "apiVersion": "velero.io/v1",
-            "kind": "Backup",
-            "metadata": {"name": name},
-            "spec": {"includedNamespaces": [SOURCE], "storageLocation": LOCATION, **spec},
-        }
-        self.create("backups", body)
-        eventually(lambda: phase_of(self.get(name)) == "Completed", f"{name} is complete")
-        return self.get(name)
-
-    def delete(self, plural: str, name: str) -> None:
-        self._custom.delete_namespaced_custom_object(**self._arguments(plural), name=name)
-
-    def set_status(self, name: str, status: Object) -> None:
-        self._custom.patch_namespaced_custom_object(
-            **self._arguments("backups"),
-            name=name,
-            body={"status": status},
-            _content_type="application/merge-patch+json",
-        )
-
-    def files(self, name: str) -> dict[str, int]:
-        """Size by key of the files of a backup."""
-        prefix = f"{LOCATION}/backups/{name}/"
-        found = self.store.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return {item["Key"].removeprefix(prefix): item["Size"] for item in found}
-
-    def archive(self, name: str) -> list[str]:
-        """Paths in the archive of a backup."""
-        key = f"{LOCATION}/backups/{name}/{name}.tar.gz"
-        content = self.store.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            return archive.getnames()
-
-    @contextlib.contextmanager
-    def faults(self, **faults: str) -> Iterator[None]:
-        """Make the stand-in fail: ``backups_fail="name"`` is its key ``backups.fail``."""
-        data = {key.replace("_", ".", 1).replace("_", "-"): value for key, value in faults.items()}
-        self.core.create_namespaced_config_map(self.namespace, {"metadata": {"name": FAULTS}, "data": data})
-        try:
-            yield
-        finally:
-            self.heal()
-
-    def clean(self) -> None:
-        """Remove what the tests make. The files before the backups, which would come back otherwise."""
-        with contextlib.suppress(ApiException):
-            self.delete("backupstoragelocations", LOCATION)
-        with contextlib.suppress(ApiException):
-            self.core.delete_namespaced_secret(LOCATION, self.namespace)
-        with contextlib.suppress(ApiException):
-            self.core.delete_namespace(SOURCE)
-        eventually(
-            lambda: SOURCE not in [item.metadata.name for item in self.core.list_namespace().items], "it is gone"
-        )
-        for page in self.store.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=LOCATION):
-            for item in page.get("Contents", []):
-                self.store.delete_object(Bucket=self.bucket, Key=item["Key"])
-        for item in self.items():
-            if item["metadata"]["name"].startswith("test-"):
-                self.delete("backups", item["metadata"]["name"])
-
-    def heal(self) -> None:
-        """End all faults."""
-        with contextlib.suppress(ApiException):
-            self.core.delete_namespaced_config_map(FAULTS, self.namespace)
+def clean(velero: Velero) -> None:
+    """Remove what the tests make; the namespace goes by itself."""
+    velero.delete("backupstoragelocations", LOCATION)
+    velero.remove_credentials(LOCATION)
+    with contextlib.suppress(ApiException):
+        velero.core.delete_namespace(SOURCE)
+    velero.empty_store()
+    for plural in ("schedules", "backups"):
+        for name in velero.objects(plural):
+            if name.startswith("test-"):
+                velero.delete(plural, name)
 
 
 @pytest.fixture(scope="module")
 def velero(lab: LabFixture) -> Iterator[Velero]:
     """A storage location and a namespace to back up."""
-    velero = Velero(lab)
-    velero.clean()
-    keys = f"[default]\naws_access_key_id={velero.s3['access_key']}\naws_secret_access_key={velero.s3['secret_key']}\n"
-    secret = {"metadata": {"name": LOCATION}, "stringData": {"cloud": keys}}
-    velero.core.create_namespaced_secret(velero.namespace, secret)
-    velero.create("backupstoragelocations", location(velero))
+    velero = Velero(lab, LOCATION)
+    clean(velero)
+    eventually(lambda: SOURCE not in [item.metadata.name for item in velero.core.list_namespace().items], "it is gone")
+    velero.make_credentials(LOCATION)
+    storage = {"bucket": velero.bucket, "prefix": LOCATION}
+    credential = {"name": LOCATION, "key": "cloud"}
+    spec = {"provider": "aws", "objectStorage": storage, "config": velero.store_config(), "credential": credential}
+    velero.create("backupstoragelocations", LOCATION, spec)
     velero.core.create_namespace({"metadata": {"name": SOURCE}})
     for number in range(3):
         content = {"metadata": {"name": f"entry-{number}"}, "data": {"number": str(number)}}
         velero.core.create_namespaced_config_map(SOURCE, content)
     eventually(lambda: phase_of(velero.get(LOCATION, "backupstoragelocations")) == "Available", "location available")
     yield velero
-    velero.clean()
-
-
-def location(velero: Velero) -> Object:
-    return {
-        "apiVersion": "velero.io/v1",
-        "kind": "BackupStorageLocation",
-        "metadata": {"name": LOCATION},
-        "spec": {
-            "provider": "aws",
-            "objectStorage": {"bucket": velero.bucket, "prefix": LOCATION},
-            "config": {"region": velero.s3["region"], "s3Url": velero.s3["endpoint"], "s3ForcePathStyle": "true"},
-            "credential": {"name": LOCATION, "key": "cloud"},
-        },
-    }
-
-
-def phase_of(item: Any) -> str:
-    return str((item or {}).get("status", {}).get("phase", ""))
+    clean(velero)
 
 
 @pytest.fixture
@@ -192,12 +79,7 @@ def backup(run_module: Callable[..., ModuleResult], velero: Velero) -> Backup:
 
     def call(*, check: bool = False, diff: bool = False, verbosity: int = 0, **options: Any) -> ModuleResult:
         environment = options.pop("environment", None)
-        arguments = {
-            "kubeconfig": velero.kubernetes["kubeconfig"],
-            "context": velero.kubernetes["context"],
-            "wait_timeout": ENDS_WITHIN,
-            **options,
-        }
+        arguments = {**velero.connection, "wait_timeout": ENDS_WITHIN, **options}
         if arguments.get("state") != "absent":
             arguments = {"included_namespaces": [SOURCE], "storage_location": LOCATION, **arguments}
         given = {key: value for key, value in arguments.items() if value is not None}
@@ -266,7 +148,7 @@ def test_from_nothing_to_a_backup_and_back(velero: Velero, backup: Backup, name:
 
 
 def test_another_content_under_the_same_name_is_refused(velero: Velero, backup: Backup, name: str) -> None:
-    velero.made(name, ttl="24h")
+    made(velero, name, ttl="24h")
     result = backup(name=name, ttl="48h")
     assert result["failed"]
     assert "exists with another content than wanted; these keys of its spec differ: ttl." in result["msg"]
@@ -274,7 +156,7 @@ def test_another_content_under_the_same_name_is_refused(velero: Velero, backup: 
 
 
 def test_labels_are_added_without_touching_anything_else(velero: Velero, backup: Backup, name: str) -> None:
-    before = velero.made(name)
+    before = made(velero, name)
     assert backup(name=name, labels={"team": "data"})["changed"]
     after = velero.get(name)
     assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "data"}
@@ -300,6 +182,46 @@ def test_a_fresh_backup_of_a_prefix_is_reused(velero: Velero, backup: Backup, na
     assert of_prefix() == sorted([first["backup"]["name"], newer["backup"]["name"]])
     other = backup(name_prefix=name, max_age="24h", excluded_resources=["secrets"], check=True)
     assert other["changed"], "a backup of another content does not serve"
+
+
+def test_a_backup_as_the_schedule_makes_it(velero: Velero, backup: Backup, name: str) -> None:
+    """Its name is longer than a label may be, so it is selected by the hashed one."""
+    schedule = f"{name}-{'x' * 80}"
+    hashed = schedule[:57] + hashlib.sha256(schedule.encode()).hexdigest()[:6]
+    hooks = {"resources": [{"name": "h", "pre": [{"exec": {"command": ["true"], "timeout": "30s"}}]}]}
+    template = {"includedNamespaces": [SOURCE], "storageLocation": LOCATION, "ttl": "24h", "hooks": hooks}
+    labels = {"metadata": {"labels": {"team": "data"}}}
+    velero.create("schedules", schedule, {"schedule": "@yearly", "template": {**template, **labels}})
+    options: dict[str, Any] = {"from_schedule": schedule, "included_namespaces": None, "storage_location": None}
+    first = backup(**options, max_age="1h", fail_on=["Failed"])
+    assert first["changed"], first
+    stored = velero.get(first["backup"]["name"])
+    assert stored["metadata"]["name"].removeprefix(f"{schedule}-").isdigit()
+    assert stored["metadata"]["labels"].items() >= {"velero.io/schedule-name": hashed, "team": "data"}.items()
+    assert stored["spec"].items() >= {**template, "ttl": "24h0m0s"}.items()
+    again = backup(**options, max_age="1h", fail_on=["Failed"])
+    assert not again["changed"], again
+    assert again["backup"]["name"] == first["backup"]["name"]
+    velero.patch("schedules", schedule, {"spec": {"template": {"ttl": "48h"}}})
+    assert backup(**options, max_age="1h", check=True)["changed"], "the schedule's backups are others now"
+    named = backup(**options, name=f"{name}-named", ttl="1h")
+    assert named["changed"], named
+    assert velero.get(f"{name}-named")["spec"]["ttl"] == "1h0m0s"
+    assert not backup(**options, name=f"{name}-named")["changed"]
+    missing = backup(**{**options, "from_schedule": "nobody"}, max_age="1h")
+    assert f"There is no Schedule {velero.namespace}/nobody to make a backup from." in missing["msg"]
+    assert backup(**{**options, "from_schedule": "nobody"}, max_age="1h", check=True)["changed"], "it may be to come"
+
+
+def test_a_location_that_goes_away_in_the_middle(velero: Velero, backup: Backup, name: str) -> None:
+    with velero.faults(backups_hold_InProgress=name), ThreadPoolExecutor(1) as pool:
+        running = pool.submit(backup, name=name)
+        eventually(lambda: phase_of(velero.get(name)) == "InProgress", "the backup runs")
+        velero.switch_faults(backupstoragelocations_unavailable=LOCATION)
+        result = running.result()
+    assert result["failed"], result
+    assert f"Backup {velero.namespace}/{name} ended as Failed: " in result["msg"]
+    eventually(lambda: phase_of(velero.get(LOCATION, "backupstoragelocations")) == "Available", "location is back")
 
 
 @pytest.mark.parametrize(
@@ -368,7 +290,7 @@ def test_a_backup_that_vanishes_while_one_waits(velero: Velero, backup: Backup, 
 
 def test_a_deletion_that_fails_is_passed_on_and_can_be_repeated(velero: Velero, backup: Backup) -> None:
     name = f"test-{secrets.token_hex(4)}-{'x' * 60}"
-    uid = velero.made(name)["metadata"]["uid"]
+    uid = made(velero, name)["metadata"]["uid"]
     with velero.faults(deletebackuprequests_fail=name):
         result = backup(name=name, state="absent")
     assert result["failed"]
@@ -386,7 +308,7 @@ def test_a_deletion_that_fails_is_passed_on_and_can_be_repeated(velero: Velero, 
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_two_plays_at_once(velero: Velero, backup: Backup, name: str, state: str) -> None:
     if state == "absent":
-        velero.made(name)
+        made(velero, name)
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda _: backup(name=name, state=state), range(2)))
     assert any(result["changed"] and not result.get("failed") for result in results), results
@@ -395,10 +317,32 @@ def test_two_plays_at_once(velero: Velero, backup: Backup, name: str, state: str
     assert phase_of(velero.get(name)) == ("Completed" if state == "present" else "")
 
 
+def test_deleting_and_creating_at_once(velero: Velero, backup: Backup, name: str) -> None:
+    """One wins and the other says so, or they come one after the other; none hangs, none reports what is not."""
+    made(velero, name)
+    with ThreadPoolExecutor(2) as pool:
+        removing = pool.submit(backup, name=name, state="absent")
+        making = pool.submit(backup, name=name)
+        removed, present = removing.result(), making.result()
+    assert not removed["failed"], removed
+    if present["failed"]:
+        assert re.search(r"is being deleted|by somebody else|already exists", present["msg"]), present
+    assert phase_of(velero.get(name)) == ("Completed" if present["changed"] and not present["failed"] else "")
+
+    with velero.faults(backups_hold_InProgress=f"{name}-2"), ThreadPoolExecutor(1) as pool:
+        making = pool.submit(backup, name=f"{name}-2")
+        eventually(lambda: phase_of(velero.get(f"{name}-2")) == "InProgress", "the backup runs")
+        refused = backup(name=f"{name}-2", state="absent")
+        assert (
+            f"Velero did not delete Backup {velero.namespace}/{name}-2: backup is still in progress." in refused["msg"]
+        )
+        velero.heal()
+        assert making.result()["backup"]["phase"] == "Completed"
+
+
 def test_a_wait_sees_a_change_within_a_second(velero: Velero, name: str) -> None:
     options = dict.fromkeys(("host", "api_key", "ca_cert", "validate_certs"))
-    options |= {"kubeconfig": velero.kubernetes["kubeconfig"], "context": velero.kubernetes["context"]}
-    client = connect(options)
+    client = connect({**options, **velero.connection})
     changed_at: list[float] = []
 
     def change() -> None:
@@ -467,6 +411,8 @@ def test_wrong_credentials_are_refused_and_not_shown(velero: Velero, backup: Bac
         ({"name": "Not_A_Name"}, "'Not_A_Name' cannot be the name of a backup"),
         ({"name": "a", "ttl": "7d"}, "ttl: '7d' is not a duration such as 24h"),
         ({"name_prefix": "a", "max_age": "1h", "state": "absent"}, "state is absent but all of the following are"),
+        ({"from_schedule": "a"}, "one of the following is required: name, max_age"),
+        ({"name": "a", "max_age": "1h"}, "mutually exclusive: name|max_age"),
         (
             {"name": "a", "included_resources": ["pods"], "excluded_cluster_scoped_resources": ["nodes"]},
             "mutually exclusive: included_resources|excluded_cluster_scoped_resources",

@@ -47,6 +47,10 @@ LONGEST_OUTAGE = 60.0  # seconds that a wait bears with a server that does not a
 TRANSIENT = (410, 429, 500, 502, 503, 504)
 
 
+class NotServedError(RefusedError):
+    """The server does not know the kind."""
+
+
 @dataclass(frozen=True)
 class Resource:
     """A kind of namespaced custom resource."""
@@ -59,10 +63,10 @@ class Resource:
     @property
     def api_version(self) -> str:
         """What ``apiVersion`` says in an object."""
-        return f"{self.group}/{self.version}"
+        return f"{self.group}/{self.version}" if self.group else self.version
 
     def __str__(self) -> str:
-        return f"{self.plural}.{self.group}"
+        return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 class KubernetesClient:
@@ -86,8 +90,8 @@ class KubernetesClient:
             return None
         return found
 
-    def select(self, resource: Resource, namespace: str, label_selector: str) -> list[Object]:
-        """All objects that carry the labels, in one request (the server pages only for those who ask)."""
+    def select(self, resource: Resource, namespace: str, label_selector: str = "") -> list[Object]:
+        """All objects (that carry the labels), in one request (the server pages only for those who ask)."""
         answer = self._repeatable(
             self._api.list_namespaced_custom_object, resource, namespace, label_selector=label_selector
         )
@@ -213,6 +217,11 @@ def connect(parameters: Mapping[str, Any]) -> KubernetesClient:
 
     Raises :class:`InputError` for a kubeconfig or a URL that cannot be used.
     """
+    return KubernetesClient(*open_apis(parameters))
+
+
+def open_apis(parameters: Mapping[str, Any]) -> tuple[Any, Any, str]:
+    """What a client is made of: the two APIs, and the address. Raises what :func:`connect` raises."""
     if parameters["host"] and not parameters["host"].startswith(("https://", "http://")):
         raise InputError(f"host: {parameters['host']!r} is not a URL such as https://192.0.2.1:6443.")
     configuration = kubernetes.client.Configuration()
@@ -231,7 +240,7 @@ def connect(parameters: Mapping[str, Any]) -> KubernetesClient:
     patching = kubernetes.client.CustomObjectsApi(kubernetes.client.ApiClient(configuration))
     # older versions of the library cannot set it for a single request
     patching.api_client.set_default_header("Content-Type", "application/merge-patch+json")
-    return KubernetesClient(api, patching, configuration.host)
+    return api, patching, configuration.host
 
 
 def _load(configuration: Any, kubeconfig: str | None, context: str | None) -> None:
@@ -267,7 +276,7 @@ def refusal(error: Any, address: str, resource: Resource) -> PlatformError:
             f"{where} does not accept the credentials.", hint="Check kubeconfig, context and api_key; tokens expire."
         )
     if error.status == 404 and "kind" not in answer:
-        return RefusedError(
+        return NotServedError(
             f"{where} does not serve {resource} ({resource.api_version}).",
             hint="Check that this is the right cluster and that what brings this kind is installed there.",
         )

@@ -11,8 +11,9 @@ from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
 from ansible_collections.dcm.platform.plugins.module_utils.engine.concurrent import apply_each
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import NotFoundError
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import Reconciler
-from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import Object
+from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import NotServedError, Object
 from ansible_collections.dcm.platform.plugins.module_utils.velero import phases, plan
 from ansible_collections.dcm.platform.plugins.module_utils.velero.client import VeleroClient
 from ansible_collections.dcm.platform.plugins.module_utils.velero.plan import WantedBackup
@@ -27,20 +28,47 @@ class Waiting:
 
 
 class PresentBackup(Reconciler[Sequence[Object]]):
-    """A backup that is wanted: found or made, and waited for."""
+    """A backup that is wanted: found or made, and waited for.
 
-    def __init__(self, client: VeleroClient, wanted: WantedBackup, waiting: Waiting) -> None:
+    ``predicting``: check mode, in which its schedule, or all of Velero's kinds, may be still to come.
+    """
+
+    def __init__(
+        self, client: VeleroClient, wanted: WantedBackup, waiting: Waiting, *, predicting: bool = False
+    ) -> None:
         self._client = client
         self._wanted = wanted
         self._waiting = waiting
+        self._predicting = predicting
         self._now = datetime.now(UTC)
         self._backup: Object | None = None
 
     def read(self) -> Sequence[Object]:
-        if self._wanted.prefix:
-            return self._client.backups_of(self._wanted.prefix)
-        found = self._client.backup(self._wanted.name_at(self._now))
-        return [found] if found else []
+        try:
+            return self._read()
+        except NotServedError:
+            if self._predicting:
+                return []
+            raise
+
+    def _read(self) -> Sequence[Object]:
+        wanted = self._wanted
+        if wanted.schedule:
+            self._wanted = self._following(wanted.schedule)
+        if wanted.name:
+            found = self._client.backup(wanted.name_at(self._now))
+            return [found] if found else []
+        if wanted.prefix:
+            return self._client.backups_of(wanted.prefix)
+        return self._client.backups_of_schedule(wanted.schedule or "")
+
+    def _following(self, name: str) -> WantedBackup:
+        schedule = self._client.schedule(name)
+        if schedule is not None:
+            return self._wanted.following(schedule)
+        if self._predicting:
+            return self._wanted
+        raise NotFoundError(f"There is no Schedule {self._client.namespace}/{name} to make a backup from.")
 
     def plan(self, actual: Sequence[Object]) -> Sequence[Change]:
         self._backup = plan.serving(self._wanted, actual, self._now)

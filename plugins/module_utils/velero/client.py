@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+from ansible_collections.dcm.platform.plugins.module_utils.engine.clock import Clock
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import ConflictError, RefusedError
 from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import NotYet
-from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import KubernetesClient, Object
+from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import (
+    KubernetesClient,
+    Object,
+    Resource,
+)
 from ansible_collections.dcm.platform.plugins.module_utils.velero import phases
 from ansible_collections.dcm.platform.plugins.module_utils.velero.plan import is_pending
 from ansible_collections.dcm.platform.plugins.module_utils.velero.resources import (
@@ -18,9 +23,13 @@ from ansible_collections.dcm.platform.plugins.module_utils.velero.resources impo
     BACKUP_UID_LABEL,
     DELETE_BACKUP_REQUEST,
     PREFIX_LABEL,
+    SCHEDULE,
+    SCHEDULE_NAME_LABEL,
     label_value,
     selector,
 )
+
+T = TypeVar("T")
 
 
 class VeleroClient:
@@ -29,6 +38,39 @@ class VeleroClient:
     def __init__(self, kubernetes: KubernetesClient, namespace: str) -> None:
         self.namespace = namespace
         self._kubernetes = kubernetes
+
+    @property
+    def clock(self) -> Clock:
+        """The time that waits go by."""
+        return self._kubernetes.clock
+
+    def objects(self, resource: Resource) -> list[Object]:
+        """All objects of a kind, in one request."""
+        return self._kubernetes.select(resource, self.namespace)
+
+    def create_object(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        """Make an object. Raises :class:`ConflictError` when somebody else took the name meanwhile."""
+        return self._kubernetes.create(resource, self.namespace, body)
+
+    def patch_object(self, resource: Resource, name: str, patch: Mapping[str, Any]) -> Object:
+        """Change what the merge patch names; a status, in the same object, stays untouched."""
+        return self._kubernetes.merge_patch(resource, self.namespace, name, patch)
+
+    def delete_object(self, resource: Resource, name: str) -> None:
+        """Remove an object; one that is gone is fine."""
+        self._kubernetes.delete(resource, self.namespace, name)
+
+    def follow(self, resource: Resource, name: str, examine: Callable[[Object | None], T], timeout: float) -> T:
+        """Show ``examine`` the object and every change of it until it returns (:meth:`KubernetesClient.follow`)."""
+        return self._kubernetes.follow(resource, self.namespace, name, examine, timeout=timeout)
+
+    def schedule(self, name: str) -> Object | None:
+        """The schedule of that name, None when there is none."""
+        return self._kubernetes.get(SCHEDULE, self.namespace, name)
+
+    def backups_of_schedule(self, schedule: str) -> list[Object]:
+        """The backups that a schedule made, or that were made from it."""
+        return self._kubernetes.select(BACKUP, self.namespace, selector({SCHEDULE_NAME_LABEL: label_value(schedule)}))
 
     def backup(self, name: str) -> Object | None:
         """The backup of that name, None when there is none."""
@@ -46,28 +88,25 @@ class VeleroClient:
         """Change a backup's metadata; its status, in the same object, stays untouched."""
         return self._kubernetes.merge_patch(BACKUP, self.namespace, name, patch)
 
-    def wait_until_ended(self, backup: Object, timeout: float) -> Object:
-        """The backup once it is in a terminal phase.
+    def wait_until_ended(self, item: Object, timeout: float, resource: Resource = BACKUP) -> Object:
+        """The backup, or the restore with ``resource``, once it is in a terminal phase.
 
         Raises :class:`ConflictError` when it is deleted or replaced meanwhile, :class:`TimedOutError` after
         ``timeout`` seconds.
         """
-        metadata = backup["metadata"]
+        metadata = item["metadata"]
+        what = f"{resource.kind} {self.namespace}/{metadata['name']}"
 
         def examine(current: Object | None) -> Object:
             if current is None or current["metadata"]["uid"] != metadata["uid"]:
-                raise ConflictError(
-                    f"Backup {self.namespace}/{metadata['name']} was deleted by somebody else before it ended."
-                )
-            if phases.phase(current) == phases.DELETING:
-                raise ConflictError(
-                    f"Backup {self.namespace}/{metadata['name']} is being deleted by somebody else before it ended."
-                )
+                raise ConflictError(f"{what} was deleted by somebody else before it ended.")
+            if phases.phase(current) == phases.DELETING or "deletionTimestamp" in current["metadata"]:
+                raise ConflictError(f"{what} is being deleted by somebody else before it ended.")
             if phases.phase(current) not in phases.TERMINAL:
                 raise NotYet(phases.progress(current))
             return current
 
-        return self._kubernetes.follow(BACKUP, self.namespace, metadata["name"], examine, timeout=timeout)
+        return self._kubernetes.follow(resource, self.namespace, metadata["name"], examine, timeout=timeout)
 
     def deletion_requests(self, backup: Object) -> list[Object]:
         """The requests to delete just this backup, not an earlier one of its name."""

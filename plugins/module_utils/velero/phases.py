@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the status of a backup says."""
+"""What the status of a backup or a restore says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=Mapping[str, Any])
 
 COMPLETED = "Completed"
 PARTIALLY_FAILED = "PartiallyFailed"
@@ -16,6 +18,14 @@ DELETING = "Deleting"
 
 FAILURES = (FAILED_VALIDATION, FAILED, PARTIALLY_FAILED)
 TERMINAL = (COMPLETED, *FAILURES)
+
+DONE = {"Backup": "backed up", "Restore": "restored"}  # what becomes of an item
+COUNTED = {"Backup": "itemsBackedUp", "Restore": "itemsRestored"}
+
+
+def kind(item: Mapping[str, Any]) -> str:
+    """``Backup`` or ``Restore``."""
+    return str(item.get("kind", "Backup"))
 
 
 def phase(backup: Mapping[str, Any]) -> str:
@@ -29,6 +39,18 @@ def timestamp(backup: Mapping[str, Any], key: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def has_expired(backup: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the server may delete the backup at any moment."""
+    expires = timestamp(backup, "expiration")
+    return expires is not None and expires <= now
+
+
+def newest(backups: Iterable[T], usable: Collection[str], now: datetime) -> T | None:
+    """The backup in one of the phases that started last and is kept."""
+    kept = [item for item in backups if phase(item) in usable and not has_expired(item, now)]
+    return max(kept, key=lambda item: item["status"].get("startTimestamp", ""), default=None)
+
+
 def progress(backup: Mapping[str, Any]) -> str:
     """What the backup is doing, as a person would say it."""
     status = backup.get("status", {})
@@ -38,30 +60,32 @@ def progress(backup: Mapping[str, Any]) -> str:
     if "queuePosition" in status:
         text += f", position {status['queuePosition']} of the queue"
     if "progress" in status:
-        count = items(backup)
-        text += f", {count['backed_up']} of {count['total']} items are backed up"
+        text += f", {_items_done(backup)}"
     return text
 
 
 def items(backup: Mapping[str, Any]) -> dict[str, int]:
-    """How many objects the backup has to hold, and how many it holds."""
+    """How many objects there are to back up or restore, and how many are."""
     counted = backup.get("status", {}).get("progress", {})
-    return {"total": counted.get("totalItems", 0), "backed_up": counted.get("itemsBackedUp", 0)}
+    done = DONE[kind(backup)].replace(" ", "_")
+    return {"total": counted.get("totalItems", 0), done: counted.get(COUNTED[kind(backup)], 0)}
+
+
+def _items_done(backup: Mapping[str, Any]) -> str:
+    total, done = items(backup).values()
+    return f"{done} of {total} items are {DONE[kind(backup)]}"
 
 
 def failure(backup: Mapping[str, Any]) -> str:
     """Why the backup is not what one wanted, in one sentence. For a phase of ``FAILURES``."""
     metadata, status = backup["metadata"], backup.get("status", {})
-    what = f"Backup {metadata['namespace']}/{metadata['name']} ended as {phase(backup)}"
+    what = f"{kind(backup)} {metadata['namespace']}/{metadata['name']} ended as {phase(backup)}"
     if phase(backup) == FAILED_VALIDATION:
-        return f"{what}, nothing was backed up: {'; '.join(status.get('validationErrors', []))}."
+        return f"{what}, nothing was {DONE[kind(backup)]}: {'; '.join(status.get('validationErrors', []))}."
     if phase(backup) == FAILED:
         return f"{what}: {status.get('failureReason') or 'the server gives no reason'}."
-    count = items(backup)
-    return (
-        f"{what}: {status.get('errors', 0)} errors and {status.get('warnings', 0)} warnings, "
-        f"{count['backed_up']} of {count['total']} items are backed up."
-    )
+    counts = f"{status.get('errors', 0)} errors and {status.get('warnings', 0)} warnings"
+    return f"{what}: {counts}, {_items_done(backup)}."
 
 
 def summary(backup: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,11 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.change import 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError, RefusedError
 from ansible_collections.dcm.platform.plugins.module_utils.velero import phases
 from ansible_collections.dcm.platform.plugins.module_utils.velero.backup_spec import differences
-from ansible_collections.dcm.platform.plugins.module_utils.velero.resources import PREFIX_LABEL, label_value
+from ansible_collections.dcm.platform.plugins.module_utils.velero.resources import (
+    PREFIX_LABEL,
+    SCHEDULE_NAME_LABEL,
+    label_value,
+)
 
 Backup = dict[str, Any]
 
@@ -23,30 +27,56 @@ NAME_LENGTH = 253
 STAMP = "%Y%m%d%H%M%S"  # as the server names the backups of a schedule
 
 
+def require_name(name: str, what: str) -> None:
+    """Raise :class:`InputError` for a name that Kubernetes does not take."""
+    if len(name) > NAME_LENGTH or not NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot be the name of a {what}: at most {NAME_LENGTH} lower-case letters, digits, "
+            "'-' and '.', starting and ending with a letter or digit."
+        )
+
+
 @dataclass(frozen=True)
 class WantedBackup:
-    """The backup that there should be: that of ``name``, or one of ``prefix`` that is not older than ``max_age``."""
+    """The backup that there should be: that of ``name``, or one of ``prefix`` that is not older than ``max_age``.
+
+    ``schedule``: whose template it follows in what ``spec`` leaves open; without ``name`` and ``prefix``, it is one of
+    that schedule's backups. ``template`` and ``template_labels`` are what a new one takes from there.
+    """
 
     name: str | None = None
     prefix: str | None = None
     max_age: timedelta = timedelta()
     spec: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    schedule: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+    template_labels: Mapping[str, str] = field(default_factory=dict)
     fail_on: frozenset[str] = frozenset(phases.FAILURES)
 
     def name_at(self, now: datetime) -> str:
         """The name of a backup made now (UTC). Raises :class:`InputError` for one that Kubernetes does not take."""
-        name = self.name or f"{self.prefix}-{now.strftime(STAMP)}"
-        if len(name) > NAME_LENGTH or not NAME.fullmatch(name):
-            raise InputError(
-                f"{name!r} cannot be the name of a backup: at most {NAME_LENGTH} lower-case letters, digits, "
-                "'-' and '.', starting and ending with a letter or digit."
-            )
+        name = self.name or f"{self.prefix or self.schedule}-{now.strftime(STAMP)}"
+        require_name(name, "backup")
         return name
 
     def all_labels(self) -> dict[str, str]:
-        """The user's labels, and the one by which a backup of this prefix is found again."""
-        return {**self.labels, **({PREFIX_LABEL: label_value(self.prefix)} if self.prefix else {})}
+        """The user's labels, and those by which a backup of this prefix or schedule is found again."""
+        prefix = {PREFIX_LABEL: label_value(self.prefix)} if self.prefix else {}
+        schedule = {SCHEDULE_NAME_LABEL: label_value(self.schedule)} if self.schedule else {}
+        return {**self.labels, **prefix, **schedule}
+
+    def contents(self) -> dict[str, Any]:
+        """The spec of a new backup."""
+        return {**self.template, **self.spec}
+
+    def following(self, schedule: Mapping[str, Any]) -> WantedBackup:
+        """The same with the template of its schedule, as the server makes backups of it."""
+        template = dict(schedule["spec"].get("template") or {})
+        labels = (template.pop("metadata", None) or {}).get("labels")
+        if labels is None:
+            labels = schedule["metadata"].get("labels") or {}
+        return replace(self, template=template, template_labels=labels)
 
 
 def serving(wanted: WantedBackup, stored: Sequence[Backup], now: datetime) -> Backup | None:
@@ -66,16 +96,32 @@ def serving(wanted: WantedBackup, stored: Sequence[Backup], now: datetime) -> Ba
 def plan_present(wanted: WantedBackup, existing: Backup | None, now: datetime) -> list[Change]:
     """Make the backup, or give the one that serves the labels it lacks."""
     if existing is None:
-        body = {"metadata": {"name": wanted.name_at(now), "labels": wanted.all_labels()}, "spec": dict(wanted.spec)}
-        shown = {"labels": wanted.all_labels(), "spec": dict(wanted.spec)}
+        labels = {**wanted.template_labels, **wanted.all_labels()}
+        body = {"metadata": {"name": wanted.name_at(now), "labels": labels}, "spec": wanted.contents()}
+        shown = {"labels": labels, "spec": wanted.contents()}
         return [Change("create", "Backup", body["metadata"]["name"], None, shown, body)]
-    labels = existing["metadata"].get("labels", {})
-    missing = {key: value for key, value in wanted.all_labels().items() if labels.get(key) != value}
+    return plan_labels("Backup", existing, wanted.all_labels())
+
+
+def plan_labels(kind: str, existing: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Change]:
+    """Give a backup or a restore the labels it lacks; nothing else of one can change."""
+    name, labels = existing["metadata"]["name"], existing["metadata"].get("labels", {})
+    missing = {key: value for key, value in wanted.items() if labels.get(key) != value}
     if not missing:
         return []
     before = {"labels": {key: labels[key] for key in missing if key in labels}}
-    name = existing["metadata"]["name"]
-    return [Change("update", "Backup", name, before, {"labels": missing}, {"metadata": {"labels": missing}})]
+    return [Change("update", kind, name, before, {"labels": missing}, {"metadata": {"labels": missing}})]
+
+
+def require_no_difference(item: Mapping[str, Any], other: Sequence[str]) -> None:
+    """Raise :class:`RefusedError` when keys of the spec of a backup or a restore are not as they are wanted."""
+    if other:
+        kind, metadata = phases.kind(item), item["metadata"]
+        raise RefusedError(
+            f"{kind} {metadata['namespace']}/{metadata['name']} exists with another content than wanted; these keys of "
+            f"its spec differ: {', '.join(other)}.",
+            hint=f"A {kind.lower()} cannot be changed: take another name, or delete it (state: absent) and run again.",
+        )
 
 
 def plan_absent(existing: Backup | None, requests: Sequence[Mapping[str, Any]]) -> list[Change]:
@@ -105,20 +151,14 @@ def _require_usable(wanted: WantedBackup, backup: Backup) -> None:
     if phases.phase(backup) == phases.DELETING:
         raise RefusedError(f"{what} is being deleted.", hint="Wait until it is gone, or take another name.")
     judge(backup, wanted.fail_on)
-    other = differences(wanted.spec, backup.get("spec", {}))
-    if other:
-        raise RefusedError(
-            f"{what} exists with another content than wanted; these keys of its spec differ: {', '.join(other)}.",
-            hint="A backup cannot be changed: take another name, or delete it (state: absent) and run again.",
-        )
+    require_no_difference(backup, differences(wanted.spec, backup.get("spec", {})))
 
 
 def _is_fresh(wanted: WantedBackup, backup: Backup, now: datetime) -> bool:
     """Whether the backup is one of the same content, young enough, kept for now, and complete or still running."""
-    if differences(wanted.spec, backup.get("spec", {})) or now - _began(backup) > wanted.max_age:
+    if differences(wanted.contents(), backup.get("spec", {})) or now - _began(backup) > wanted.max_age:
         return False
-    expires = phases.timestamp(backup, "expiration")
-    if expires is not None and expires <= now:
+    if phases.has_expired(backup, now):
         return False
     phase = phases.phase(backup)
     if phase == phases.PARTIALLY_FAILED:

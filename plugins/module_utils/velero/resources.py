@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import Resource
 
 BACKUP = Resource("velero.io", "v1", "backups", "Backup")
+RESTORE = Resource("velero.io", "v1", "restores", "Restore")
+SCHEDULE = Resource("velero.io", "v1", "schedules", "Schedule")
+LOCATION = Resource("velero.io", "v1", "backupstoragelocations", "BackupStorageLocation")
+SNAPSHOT_LOCATION = Resource("velero.io", "v1", "volumesnapshotlocations", "VolumeSnapshotLocation")
 DELETE_BACKUP_REQUEST = Resource("velero.io", "v1", "deletebackuprequests", "DeleteBackupRequest")
+DOWNLOAD_REQUEST = Resource("velero.io", "v1", "downloadrequests", "DownloadRequest")
 
 BACKUP_NAME_LABEL = "velero.io/backup-name"
 BACKUP_UID_LABEL = "velero.io/backup-uid"
+RESTORE_NAME_LABEL = "velero.io/restore-name"
+SCHEDULE_NAME_LABEL = "velero.io/schedule-name"
 PREFIX_LABEL = "dcm.io/backup-prefix"  # ours: which backups were made under one name_prefix
+
+ROOT_CERTIFICATES = "kube-root-ca.crt"  # a ConfigMap that the cluster makes in every namespace
 
 LABEL_LENGTH = 63  # the longest label value that Kubernetes takes
 DIGEST_LENGTH = 6

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import gzip
 import io
 import json
@@ -22,14 +23,17 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from tests.conftest import LabFixture
+from tests.integration.velero_objects import VeleroObjects, differing
 from tests.sandbox.cluster import Cluster, Object, Resource
 from tests.sandbox.processes import Supervised, stop_all
 from tests.sandbox.service import NotReady
 from tests.sandbox.services import s3
 from tests.sandbox.services.velero import VeleroService
 from tests.sandbox.velero import terms
+from tests.sandbox.velero.clock import CONFIG_MAP as CLOCK
 from tests.sandbox.velero.faults import CONFIG_MAP
 from tests.sandbox.velero.filters import resolver
+from tests.sandbox.velero.storage import BACKUP_FILES, RESTORE_FILES
 
 Found = TypeVar("Found")
 
@@ -180,6 +184,17 @@ class StandIn:
         finally:
             self.cluster.delete(path)
 
+    @contextlib.contextmanager
+    def time_moved(self, offset: str) -> Iterator[None]:
+        """The server's clock goes before by a duration."""
+        path = terms.CONFIG_MAPS.path(self.namespace, CLOCK)
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CLOCK}, "data": {"offset": offset}}
+        self.cluster.apply(path, body)
+        try:
+            yield
+        finally:
+            self.cluster.delete(path)
+
     # -- files -------------------------------------------------------------------------------------------------
 
     def keys(self, prefix: str) -> set[str]:
@@ -239,127 +254,41 @@ def delete_backup(velero: StandIn, name: str, request: str) -> None:
 
 # -- the round trip ------------------------------------------------------------------------------------------------
 
-GUILDS = ("a", "b", "c")
-CONTENTS: dict[str, tuple[int, Object]] = {
-    "configmaps": (40, {"data": {"k": "v" * 200}, "metadata": {"labels": {"kind": "data"}}}),
-    "secrets": (25, {"stringData": {"password": "correct horse"}}),
-    "services": (8, {"spec": {"selector": {"app": "x"}, "ports": [{"port": 80}]}}),
-    "serviceaccounts": (6, {"metadata": {"annotations": {"note": "kept"}}}),
-    "networkpolicies.networking.k8s.io": (8, {"spec": {"podSelector": {}}}),
-    "roles.rbac.authorization.k8s.io": (6, {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}),
-    "rolebindings.rbac.authorization.k8s.io": (
-        6,
-        {
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "x-0"},
-            "subjects": [{"kind": "ServiceAccount", "name": "x-0", "namespace": "{namespace}"}],
-        },
-    ),
-    "resourcequotas": (1, {"spec": {"hard": {"configmaps": "100"}}}),
-    "limitranges": (1, {"spec": {"limits": [{"type": "Container", "default": {"cpu": "10m"}}]}}),
-    "poddisruptionbudgets.policy": (2, {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}}),
-    "deployments.apps": (
-        2,
-        {
-            "spec": {
-                "replicas": 0,
-                "selector": {"matchLabels": {"app": "x"}},
-                "template": {
-                    "metadata": {"labels": {"app": "x"}},
-                    "spec": {"containers": [{"name": "c", "image": "i"}]},
-                },
-            }
-        },
-    ),
-    "cronjobs.batch": (
-        2,
-        {
-            "spec": {
-                "schedule": "0 0 1 1 *",
-                "jobTemplate": {
-                    "spec": {
-                        "template": {
-                            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
-                        }
-                    }
-                },
-            }
-        },
-    ),
-}
-SET_BY_SERVERS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
+GUILDS = ("a", "b")
 
 
-def fill(velero: StandIn, namespace: str) -> None:
-    for resource, (count, content) in CONTENTS.items():
-        for number in range(count):
-            body = json.loads(json.dumps(content).replace("{namespace}", namespace))
-            velero.make(resource, f"x-{number}", body, namespace, **body.pop("metadata", {}))
-
-
-def contents(velero: StandIn, namespace: str, called: str | None = None) -> dict[tuple[str, str], str]:
-    """The test's objects of a namespace by resource and name, without what servers set, as if it was ``called``."""
-    found = {}
-    for resource in CONTENTS:
-        for item in velero.cluster.items(velero.resource(resource).path(namespace)):
-            metadata = item["metadata"]
-            if not metadata["name"].startswith("x-"):
-                continue
-            metadata["labels"] = {
-                name: value
-                for name, value in metadata.get("labels", {}).items()
-                if name not in (terms.BACKUP_NAME, terms.RESTORE_NAME)
-            }
-            for name in SET_BY_SERVERS:
-                metadata.pop(name, None)
-            annotations = metadata.pop("annotations", {})
-            annotations.pop("deployment.kubernetes.io/revision", None)  # its controller's
-            metadata["annotations"] = annotations
-            item.pop("status", None)
-            for name in ("clusterIP", "clusterIPs") if resource == "services" else ():
-                item["spec"].pop(name)
-            text = json.dumps(item, sort_keys=True)
-            found[resource, metadata["name"]] = text.replace(f'"{namespace}"', f'"{called or namespace}"')
-    return found
-
-
-def differing(found: dict[tuple[str, str], str], expected: dict[tuple[str, str], str]) -> list[tuple[object, ...]]:
-    """What is missing, too much or different."""
-    keys = sorted(found.keys() | expected.keys())
-    return [(key, found.get(key), expected.get(key)) for key in keys if found.get(key) != expected.get(key)]
-
-
-def test_three_hundred_objects_there_and_back(velero: StandIn) -> None:
+def test_there_and_back(velero: StandIn) -> None:
+    objects = VeleroObjects(velero.cluster)
     guilds = [f"trip-{velero.namespace}-{letter}" for letter in GUILDS]
     for guild in guilds:
         velero.make("namespaces", guild, {}, labels={"guild": guild})
-        fill(velero, guild)
-    before = {guild: contents(velero, guild) for guild in guilds}
-    assert sum(map(len, before.values())) == 3 * sum(count for count, _content in CONTENTS.values()) > 300
+        objects.fill(guild, at_most=2)
+    before = {guild: objects.contents(guild) for guild in guilds}
 
     made = velero.backup("trip", {"includedNamespaces": guilds, "ttl": "72h"})
     assert made["spec"]["ttl"] == "72h0m0s"
-    assert made["status"]["progress"]["itemsBackedUp"] == made["status"]["progress"]["totalItems"] > 300
+    assert made["status"]["progress"]["itemsBackedUp"] == made["status"]["progress"]["totalItems"] > 40
     assert not {"errors", "warnings", "queuePosition"} & made["status"].keys()
     folder = f"{PREFIX}/backups/trip/"
     assert velero.keys(folder) == {folder + file.format("trip") for file in FILES}
     stored = velero.read(f"{folder}velero-backup.json")
     assert stored["status"]["phase"] == "Completed"
     assert f"resources/secrets/namespaces/{guilds[0]}/x-0.json" in velero.archived("trip")
-    assert len(velero.read(f"{folder}trip-resource-list.json.gz")["apps/v1/Deployment"]) == 6
+    assert len(velero.read(f"{folder}trip-resource-list.json.gz")["apps/v1/Deployment"]) == 4
 
     velero.remove_namespaces(*guilds)
     velero.restore("back", {"backupName": "trip"})
     for guild in guilds:
-        assert differing(contents(velero, guild), before[guild]) == []
+        assert differing(objects.contents(guild), before[guild]) == []
     namespace = velero.cluster.get(velero.resource("namespaces").path(name=guilds[0]))
     assert namespace is not None
     assert namespace["metadata"]["labels"]["guild"] == guilds[0]
     labelled = velero.cluster.items(velero.resource("secrets").path(guilds[0]), f"{terms.RESTORE_NAME}=back")
-    assert len(list(labelled)) == 25
+    assert len(list(labelled)) == 2
 
     copies = [f"copy-{guild}" for guild in guilds]
     velero.restore("copied", {"backupName": "trip", "namespaceMapping": dict(zip(guilds, copies, strict=True))})
-    assert {guild: contents(velero, copy, called=guild) for guild, copy in zip(guilds, copies, strict=True)} == before
+    assert {guild: objects.contents(copy, called=guild) for guild, copy in zip(guilds, copies, strict=True)} == before
 
     delete_backup(velero, "trip", "away")
     wait_for(
@@ -492,6 +421,10 @@ def test_failures_on_demand(velero: StandIn, scratch: str) -> None:
         velero.backup("other-1", spec)
     with velero.fault("backups.partially-fail", "*"):
         assert velero.backup("half", spec, "PartiallyFailed")["status"]["errors"] == 1
+    lost = f"resources/configmaps/namespaces/{scratch}/c2.json"
+    errors = velero.read(f"{PREFIX}/backups/half/half-results.gz")["errors"]
+    assert errors == {"namespaces": {scratch: [f"error backing up item {lost}: injected by stand-in-faults"]}}
+    assert lost not in velero.archived("half")
     with velero.fault("backups.never-answered", "silent"):
         velero.request(terms.BACKUPS, "silent", spec)
         velero.backup("loud", spec)
@@ -601,58 +534,92 @@ def test_backups_come_and_go_with_their_files(velero: StandIn, scratch: str) -> 
     wait_for(lambda: not velero.exists(terms.BACKUPS, "returning"), "the backup goes with its files")
 
 
-def test_a_second_location_sees_the_backups_of_the_first(velero: StandIn, scratch: str) -> None:
-    prefix = "shared"
-    velero.request(terms.LOCATIONS, "writer", velero.location(prefix))
-    velero.in_phase(terms.LOCATIONS, "writer", "Available")
-    velero.backup("shared", {"includedNamespaces": [scratch], "storageLocation": "writer"})
-    velero.cluster.delete(terms.LOCATIONS.path(velero.namespace, "writer"))
-    velero.cluster.delete(terms.BACKUPS.path(velero.namespace, "shared"))
-    velero.request(terms.LOCATIONS, "reader", velero.location(prefix, accessMode="ReadOnly"))
-    wait_for(lambda: velero.exists(terms.BACKUPS, "shared"), "the backup appears")
-    found = velero.get(terms.BACKUPS, "shared")
-    assert found["spec"]["storageLocation"] == found["metadata"]["labels"][terms.STORAGE_LOCATION] == "reader"
-    velero.cluster.delete(terms.LOCATIONS.path(velero.namespace, "reader"))
+def test_a_second_cluster_sees_the_backups_of_the_first(
+    velero: StandIn, lab: LabFixture, tmp_path: Path, scratch: str
+) -> None:
+    """Another server, in a namespace of its own, with a location in the same bucket."""
+    hooks = {"resources": [{"name": "h", "pre": [{"exec": {"command": ["true"]}}]}]}
+    spec = {"includedNamespaces": [scratch], "includedResources": ["configmaps"], "storageLocation": "default"}
+    made = velero.backup("across", {**spec, "hooks": hooks})
+    other = StandIn(lab, tmp_path)
+    try:
+        other.start()
+        other.credentials("cloud-credentials", other.s3["secret_key"])
+        storage = {"bucket": velero.bucket, "prefix": PREFIX}
+        other.request(terms.LOCATIONS, "theirs", other.location(objectStorage=storage, accessMode="ReadOnly"))
+        wait_for(lambda: other.exists(terms.BACKUPS, "across"), "the backup appears")
+        found = other.get(terms.BACKUPS, "across")
+        assert found["spec"]["storageLocation"] == found["metadata"]["labels"][terms.STORAGE_LOCATION] == "theirs"
+        assert "hooks" not in found["spec"]
+        assert found["status"] == made["status"]
+        target = f"{scratch}-across"
+        other.request(terms.RESTORES, "here", {"backupName": "across", "namespaceMapping": {scratch: target}})
+        other.in_phase(terms.RESTORES, "here", "Completed")
+        copied = velero.cluster.items(velero.resource("configmaps").path(target), terms.RESTORE_NAME)
+        assert {item["metadata"]["name"] for item in copied} >= {"c1", "c2"}
+        velero.cluster.delete(velero.resource("namespaces").path(name=target))
+        delete_backup(velero, "across", "away")
+        wait_for(lambda: not other.exists(terms.BACKUPS, "across"), "it goes there, too, when its files are gone")
+    finally:
+        other.remove()
 
 
 def test_expired_backups_are_removed(velero: StandIn, scratch: str) -> None:
-    velero.request(terms.BACKUPS, "brief", {"includedNamespaces": [scratch], "ttl": "1s"})
-    wait_for(lambda: not velero.exists(terms.BACKUPS, "brief"), "the backup is gone")
-    assert not velero.keys(f"{PREFIX}/backups/brief/")
+    spec = {"includedNamespaces": [scratch], "ttl": "48h"}
+    velero.request(terms.LOCATIONS, "closed", velero.location("closed"))
+    velero.in_phase(terms.LOCATIONS, "closed", "Available")
+    velero.backup("brief", {**spec, "storageLocation": "default"})
+    velero.backup("locked-in", {**spec, "storageLocation": "closed"})
+    velero.cluster.merge_patch(terms.LOCATIONS.path(velero.namespace, "closed"), {"spec": {"accessMode": "ReadOnly"}})
+    with velero.time_moved("47h"):
+        velero.request(terms.STATUS_REQUESTS, "clock", {})
+        status = velero.in_phase(terms.STATUS_REQUESTS, "clock", "Processed")["status"]
+        assert terms.moment(status["processedTimestamp"]) > terms.now() + datetime.timedelta(hours=46)
+        assert velero.exists(terms.BACKUPS, "brief")
+    with velero.time_moved("49h"):
+        wait_for(lambda: not velero.exists(terms.BACKUPS, "brief"), "the backup is gone")
+        assert not velero.keys(f"{PREFIX}/backups/brief/")
+
+        def failure() -> str:
+            labels = velero.get(terms.BACKUPS, "locked-in")["metadata"]["labels"]
+            return str(labels.get(terms.GC_FAILURE, ""))
+
+        wait_for(lambda: failure() == "BSLReadOnly", "it says why it does not go")
+    velero.cluster.delete(terms.LOCATIONS.path(velero.namespace, "closed"))
+    velero.cluster.delete(terms.BACKUPS.path(velero.namespace, "locked-in"))
 
 
 # -- schedules -----------------------------------------------------------------------------------------------------
 
 
 def test_a_schedule_makes_backups(velero: StandIn, scratch: str) -> None:
-    template = {"includedNamespaces": [scratch], "ttl": "1h"}
+    template = {"includedNamespaces": [scratch], "ttl": "240h"}
     velero.request(
         terms.SCHEDULES,
-        "often",
-        {"schedule": "@every 2s", "template": template, "useOwnerReferencesInBackup": False},
+        "nightly",
+        {"schedule": "0 2 * * *", "template": template, "useOwnerReferencesInBackup": False},
         labels={"team": "guild"},
     )
+    velero.in_phase(terms.SCHEDULES, "nightly", "Enabled")
 
-    def finished() -> list[Object] | None:
-        made = velero.cluster.items(terms.BACKUPS.path(velero.namespace), f"{terms.SCHEDULE_NAME}=often")
-        ended = [item for item in made if terms.phase(item) == "Completed"]
-        return ended if len(ended) >= 2 else None
+    def made() -> list[Object]:
+        found = velero.cluster.items(terms.BACKUPS.path(velero.namespace), f"{terms.SCHEDULE_NAME}=nightly")
+        return [item for item in found if terms.phase(item) == "Completed"]
 
-    made = wait_for(finished, "two backups of the schedule")
-    path = terms.SCHEDULES.path(velero.namespace, "often")
-    velero.cluster.merge_patch(path, {"spec": {"paused": True}})
-    schedule = velero.get(terms.SCHEDULES, "often")
-    assert schedule["status"]["phase"] == "Enabled"
+    assert made() == []
+    for count, offset in enumerate(("25h", "73h"), 1):  # the second one passes over a run, which is not made up for
+        with velero.time_moved(offset):
+            wait_for(lambda count=count: len(made()) == count, f"{count} backups of the schedule")  # type: ignore[misc]
+    schedule = velero.get(terms.SCHEDULES, "nightly")
     assert schedule["spec"]["skipImmediately"] is False
-    assert all(item["metadata"]["labels"]["team"] == "guild" for item in made)
-    assert all(item["metadata"]["name"].removeprefix("often-").isdigit() for item in made)
+    assert all(item["metadata"]["labels"]["team"] == "guild" for item in made())
     last = terms.moment(schedule["status"]["lastBackup"])
-    assert f"often-{last:%Y%m%d%H%M%S}" in {
-        item["metadata"]["name"] for item in velero.cluster.items(terms.BACKUPS.path(velero.namespace))
-    }
-    restored = velero.restore("from-schedule", {"scheduleName": "often", "includedResources": ["configmaps"]})
-    assert restored["spec"]["backupName"].startswith("often-")
-    velero.cluster.delete(path)
+    assert last > terms.now() + datetime.timedelta(hours=72)
+    names = [item["metadata"]["name"] for item in made()]
+    assert max(names) == f"nightly-{last:%Y%m%d%H%M%S}"
+    restored = velero.restore("from-schedule", {"scheduleName": "nightly", "includedResources": ["configmaps"]})
+    assert restored["spec"]["backupName"] == max(names)
+    velero.cluster.delete(terms.SCHEDULES.path(velero.namespace, "nightly"))
 
 
 def test_schedules_that_do_not_run(velero: StandIn) -> None:
@@ -728,6 +695,9 @@ def test_restores_that_do_not_succeed(velero: StandIn, scratch: str) -> None:
         assert "injected by stand-in-faults" in failed["status"]["failureReason"]
     with velero.fault("restores.partially-fail", "half"):
         assert velero.restore("half", {"backupName": "intact"}, "PartiallyFailed")["status"]["errors"] == 1
+    errors = velero.read(f"{PREFIX}/restores/half/restore-half-results.gz")["errors"]
+    assert [len(texts) for texts in errors["namespaces"].values()] == [1]
+    assert list(errors["namespaces"]) == [scratch]
     with velero.fault("restores.hold-InProgress", "slow"):
         velero.request(terms.RESTORES, "slow", {"backupName": "intact"})
         velero.in_phase(terms.RESTORES, "slow", "InProgress")
@@ -812,4 +782,11 @@ def test_downloads(velero: StandIn, scratch: str) -> None:
     log = velero.in_phase(terms.DOWNLOAD_REQUESTS, ask("BackupLog", "download"), "Processed")
     with urllib.request.urlopen(log["status"]["downloadURL"]) as response:
         assert b"Backing up item" in gzip.decompress(response.read())
+    velero.restore("downloaded", {"backupName": "download"})
+    asked = {kind: ask(kind, "download") for kind in BACKUP_FILES}
+    asked |= {kind: ask(kind, "downloaded") for kind in RESTORE_FILES}
+    for kind, request in asked.items():
+        answer = velero.in_phase(terms.DOWNLOAD_REQUESTS, request, "Processed")["status"]
+        with urllib.request.urlopen(answer["downloadURL"]) as response:
+            assert gzip.decompress(response.read()), kind
     assert "status" not in velero.get(terms.DOWNLOAD_REQUESTS, unknown)

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from tests.sandbox.cluster import Cluster
 from tests.sandbox.velero.backups import BackupController, QueueController
+from tests.sandbox.velero.clock import ClockController
 from tests.sandbox.velero.context import Context, Periods
 from tests.sandbox.velero.deletions import DeletionController, ExpiryController
 from tests.sandbox.velero.locations import LocationController, SynchronisationController
@@ -40,6 +41,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ScheduleController,
     DownloadController,
     StatusController,
+    ClockController,
 )
 
 
@@ -54,6 +56,12 @@ def run(context: Context, port: int) -> None:
         Watcher(context, kind, [worker for worker in workers if worker.controller.kind == kind])
         for kind in kinds.values()
     ]
+
+    def look_again() -> None:
+        for watcher in watchers:
+            watcher.tell_all()
+
+    context.look_again = look_again
     for worker in workers:
         worker.start()
     for watcher in watchers:

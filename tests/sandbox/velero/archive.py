@@ -60,6 +60,10 @@ class Spool:
         self._places[key] = (self._file.seek(0, io.SEEK_END), len(content))
         self._file.write(content)
 
+    def drop(self, key: Key) -> None:
+        """Forget an object."""
+        del self._places[key]
+
     def item(self, key: Key) -> Object:
         """The object."""
         found: Object = json.loads(self.content(key))

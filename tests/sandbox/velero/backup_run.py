@@ -15,7 +15,7 @@ from tests.sandbox.velero import filters, terms
 from tests.sandbox.velero.archive import Key, Spool, json_gzip, resource_list, write
 from tests.sandbox.velero.collect import Collector
 from tests.sandbox.velero.context import Context
-from tests.sandbox.velero.faults import INJECTED
+from tests.sandbox.velero.faults import INJECTED, victim
 from tests.sandbox.velero.journal import Journal
 from tests.sandbox.velero.storage import BACKUP_FILES, METADATA, ObjectStore, StorageError
 
@@ -54,16 +54,25 @@ class BackupRun:
         with tempfile.TemporaryFile(dir=scratch) as items, tempfile.TemporaryFile(dir=scratch) as archive:
             spool = Spool(items)
             Collector(self._context.cluster, chosen, self._journal, spool).collect()
-            write(archive, self._contents(spool))
-            archive.seek(0)
             faults = self._context.faults
             if faults.active(terms.BACKUPS, "partially-fail", self._name):
-                self._journal.error(f"error backing up item: {INJECTED}")
+                self._strike(spool)
+            write(archive, self._contents(spool))
+            archive.seek(0)
             if faults.active(terms.BACKUPS, "fail", self._name):
                 raise StorageError(f"error uploading backup: {INJECTED}")
             status = self._status(len(spool))
             self._upload(spool, archive, status)
         return status
+
+    def _strike(self, spool: Spool) -> None:
+        """Fail at one object."""
+        key = victim(spool)
+        if key is None:
+            self._journal.error(f"error backing up item: {INJECTED}")
+            return
+        spool.drop(key)
+        self._journal.error(f"error backing up item {key.path}: {INJECTED}", key.namespace)
 
     def _contents(self, spool: Spool) -> Iterator[tuple[Key, bytes]]:
         """What goes into the archive, with the progress shown on the way."""

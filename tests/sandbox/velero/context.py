@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ class Periods:
     waiting: float = 0.5  # for something that a change of the object itself does not announce
 
 
+def _nobody_looks() -> None:
+    """Before the controllers run."""
+
+
 class Context:
     """The cluster, the namespace of the server, the object stores, the faults to show."""
 
@@ -33,6 +38,7 @@ class Context:
         self.scratch = scratch
         self.periods = periods
         self.faults = Faults(cluster, namespace)
+        self.look_again: Callable[[], None] = _nobody_looks  # has every object handled; set by who runs the controllers
         self._stores: dict[StoreSettings, ObjectStore] = {}
 
     def get(self, kind: Resource, name: str) -> Object | None:

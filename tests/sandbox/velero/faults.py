@@ -10,9 +10,11 @@ A key is ``<plural of the kind>.<fault>``, its value the names of the objects th
 ``backups.hold-<phase>``            stays in ``InProgress``, ``WaitingForPluginOperations`` (which only this fault
                                     brings about) or ``Finalizing``; likewise ``restores.hold-<phase>``
 ``backups.fail``                    the upload fails: phase Failed
-``backups.partially-fail``          one item cannot be written: phase PartiallyFailed
+``backups.partially-fail``          one ConfigMap cannot be written: phase PartiallyFailed
 ``restores.fail``                   the backup cannot be downloaded: phase Failed
-``restores.partially-fail``         one item cannot be restored: phase PartiallyFailed
+``restores.partially-fail``         one ConfigMap cannot be restored: phase PartiallyFailed
+``restores.lose``                   one ConfigMap is not restored, and nobody says so
+``restores.alter``                  one ConfigMap is restored with another content, and nobody says so
 ``deletebackuprequests.fail``       the files cannot be removed (name of the request or of its backup)
 ``backupstoragelocations.unavailable``  the store refuses every request
 ==================================  ==================================================================================
@@ -20,11 +22,20 @@ A key is ``<plural of the kind>.<fault>``, its value the names of the objects th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tests.sandbox.cluster import Cluster, Resource
 from tests.sandbox.velero import terms
+from tests.sandbox.velero.archive import Key
 
 CONFIG_MAP = "stand-in-faults"
 INJECTED = f"injected by {CONFIG_MAP}"
+
+
+def victim(keys: Iterable[Key]) -> Key | None:
+    """The object that a fault strikes: the last ConfigMap that is not the cluster's own."""
+    own = "kube-root-ca.crt"
+    return max((key for key in keys if key.resource == "configmaps" and key.name != own), default=None)
 
 
 class Faults:

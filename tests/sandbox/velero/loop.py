@@ -157,6 +157,11 @@ class Watcher:
                 if event["type"] != "BOOKMARK":
                     self._tell(event["object"])
 
+    def tell_all(self) -> None:
+        """Have every object looked at."""
+        for item in self._context.items(self._kind):
+            self._tell(item)
+
     def _tell(self, item: Object) -> None:
         for worker in self._workers:
             worker.look_at(item["metadata"]["name"])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tarfile
 import tempfile
 import time
@@ -17,7 +18,7 @@ from tests.sandbox.cluster import Object, Resource, message_of
 from tests.sandbox.velero import filters, relations, restoring, selectors, terms
 from tests.sandbox.velero.archive import Key, Reader, json_gzip, reading, resource_list
 from tests.sandbox.velero.context import Context
-from tests.sandbox.velero.faults import INJECTED
+from tests.sandbox.velero.faults import INJECTED, victim
 from tests.sandbox.velero.journal import Journal
 from tests.sandbox.velero.storage import BACKUP_FILES, RESTORE_FILES, ObjectStore, StorageError
 
@@ -45,6 +46,7 @@ class RestoreRun:
         self._namespaces = filters.namespaces_of(self._spec)
         self._ensured: set[str] = set()
         self._provisioned_anew: set[str] = set()
+        self._altered: Key | None = None  # by a fault
         self._done: dict[Key, str] = {}  # what became of an object
 
     def execute(self) -> Object:
@@ -62,8 +64,6 @@ class RestoreRun:
                     self._restore_all(archive)
             except (tarfile.TarError, OSError) as error:
                 raise StorageError(f"error unzipping and extracting: {error}") from error
-        if self._context.faults.active(terms.RESTORES, "partially-fail", self._name):
-            self._journal.error(f"error restoring item: {INJECTED}")
         self._upload()
         return self._status()
 
@@ -73,7 +73,26 @@ class RestoreRun:
         self._restore_items(archive, definitions)
         if definitions:
             self._discover()
-        self._restore_items(archive, list(self._chosen(archive)))
+        self._restore_items(archive, self._struck(list(self._chosen(archive))))
+
+    def _struck(self, keys: list[Key]) -> list[Key]:
+        """What is left to restore after a fault has struck one object."""
+        active = functools.partial(self._context.faults.active, terms.RESTORES)
+        key = victim(keys)
+        if active("alter", self._name):
+            self._altered = key
+        elif active("partially-fail", self._name):
+            if key is None:
+                self._journal.error(f"error restoring item: {INJECTED}")
+            else:
+                self._journal.error(f"error restoring item {key.path}: {INJECTED}", self._target(key))
+        elif not active("lose", self._name):
+            return keys
+        return [other for other in keys if other != key or key == self._altered]
+
+    def _target(self, key: Key) -> str:
+        """The namespace that an object comes into."""
+        return str((self._spec.get("namespaceMapping") or {}).get(key.namespace, key.namespace))
 
     def _discover(self) -> None:
         resources = self._cluster.resources()
@@ -119,7 +138,7 @@ class RestoreRun:
         if reason is not None:
             self._journal.info(f"{key.path} {reason} - skipping")
             return
-        target = (self._spec.get("namespaceMapping") or {}).get(key.namespace, key.namespace)
+        target = self._target(key)
         if not self._ensure_namespace(archive, key.namespace, target):
             return
         self._done[key] = "skipped"
@@ -131,6 +150,8 @@ class RestoreRun:
         wanted = restoring.labelled(
             restoring.prepared(key, item, self._spec, self._provisioned_anew), self._spec["backupName"], self._name
         )
+        if key == self._altered:
+            wanted["data"] = {**(wanted.get("data") or {}), "altered": INJECTED}
         self._done[key] = self._create(key, target, item, wanted)
 
     def _restore_needed(self, archive: Reader, key: Key, item: Object) -> None:

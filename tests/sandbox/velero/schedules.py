@@ -31,7 +31,7 @@ class ScheduleController(Controller):
         due = timing.next(last_run(item))
         if due is None:
             return None
-        left = (due - datetime.datetime.now(datetime.UTC)).total_seconds()
+        left = (due - terms.CLOCK.now()).total_seconds()
         if left >= 0:
             return min(left + 0.01, LONGEST_WAIT)
         if self._running(item["metadata"]["name"]):

@@ -8,6 +8,7 @@ import datetime
 import fnmatch
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import durationpy
@@ -94,9 +95,23 @@ def spec(item: Object) -> Object:
     return found
 
 
+@dataclass
+class Clock:
+    """By how much the server's time goes before the machine's."""
+
+    offset: datetime.timedelta = datetime.timedelta()
+
+    def now(self) -> datetime.datetime:
+        """The server's present."""
+        return datetime.datetime.now(datetime.UTC) + self.offset
+
+
+CLOCK = Clock()
+
+
 def now() -> datetime.datetime:
     """The present, to the second, as the API keeps it."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    return CLOCK.now().replace(microsecond=0)
 
 
 def timestamp(moment: datetime.datetime) -> str:

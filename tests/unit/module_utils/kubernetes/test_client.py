@@ -27,6 +27,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import No
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import (
     LONGEST_OUTAGE,
     KubernetesClient,
+    NotServedError,
     Object,
     Resource,
     connect,
@@ -180,7 +181,7 @@ def test_what_is_gone_may_be_deleted(client: KubernetesClient, script: Script, a
         (status(401, "Unauthorized"), RefusedError, "does not accept the credentials"),
         (status(403, "user x cannot create widgets"), RefusedError, "refuses: user x cannot create widgets."),
         (status(404, 'namespaces "here" not found'), NotFoundError, 'refuses: namespaces "here" not found.'),
-        ((404, "404 page not found\n"), RefusedError, "does not serve widgets.example.org (example.org/v1)"),
+        ((404, "404 page not found\n"), NotServedError, "does not serve widgets.example.org (example.org/v1)"),
         (status(409, 'widgets "one" already exists'), ConflictError, 'refuses: widgets "one" already exists.'),
         (status(422, "spec.size: too big"), RefusedError, "refuses: spec.size: too big."),
         (status(500, "etcdserver: request timed out"), TransientError, "refuses: etcdserver: request timed out."),

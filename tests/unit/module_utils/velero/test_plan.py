@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,6 +91,39 @@ def test_a_new_backup_of_a_prefix_carries_its_time_and_label() -> None:
     labels = {"x": "y", "dcm.io/backup-prefix": "daily"}
     assert change.after == {"labels": labels, "spec": {"ttl": "24h"}}
     assert change.payload == {"metadata": {"name": "daily-20261121120000", "labels": labels}, "spec": {"ttl": "24h"}}
+
+
+TEMPLATE = {"ttl": "24h", "includedNamespaces": ["a"], "metadata": {"labels": {"team": "data"}}}
+LONG_NAME = "s" * 70
+HASHED = "s" * 57 + hashlib.sha256(LONG_NAME.encode()).hexdigest()[:6]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "labels"),
+    [
+        ({"spec": {"template": TEMPLATE}, "metadata": {"labels": {"own": "x"}}}, {"team": "data"}),
+        ({"spec": {"template": {**TEMPLATE, "metadata": None}}, "metadata": {"labels": {"own": "x"}}}, {"own": "x"}),
+        ({"spec": {"template": {**TEMPLATE, "metadata": {"labels": {}}}}, "metadata": {"labels": {"own": "x"}}}, {}),
+    ],
+)
+def test_a_backup_as_its_schedule_makes_it(schedule: dict[str, Any], labels: dict[str, str]) -> None:
+    wanted = WantedBackup(schedule=LONG_NAME, spec={"ttl": "1h"}).following(schedule)
+    (change,) = plan.plan_present(wanted, None, NOW)
+    assert change.name == f"{LONG_NAME}-20261121120000"
+    assert change.payload["spec"] == {"ttl": "1h", "includedNamespaces": ["a"]}
+    assert change.payload["metadata"]["labels"] == {**labels, "velero.io/schedule-name": HASHED}
+
+
+def test_only_backups_of_the_schedules_present_content_serve() -> None:
+    wanted = WantedBackup(schedule="daily", max_age=timedelta(hours=24)).following(
+        {"spec": {"template": TEMPLATE}, "metadata": {}}
+    )
+    stored = [backup("old", hours=2, spec={"ttl": "24h0m0s", "includedNamespaces": ["a"]})]
+    newer = backup("new", hours=1, spec={"ttl": "24h0m0s", "includedNamespaces": ["b"]})
+    assert plan.serving(wanted, [*stored, newer], NOW) is stored[0]
+    assert plan.serving(wanted, [newer], NOW) is None
+    named = WantedBackup(name="new", schedule="daily").following({"spec": {"template": TEMPLATE}, "metadata": {}})
+    assert plan.serving(named, [newer], NOW) is newer, "a named one is compared with what was given only"
 
 
 @pytest.mark.parametrize("phase", ["Completed", "InProgress", "Finalizing", "New", ""])

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the dcm.platform authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Objects of any kind, also of the core group, which the library's API for custom resources cannot reach."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import NotFoundError
+from ansible_collections.dcm.platform.plugins.module_utils.engine.retry import retrying
+from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import NotYet, wait_for
+from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import (
+    FIELD_MANAGER,
+    REQUEST_TIMEOUT,
+    KubernetesClient,
+    Object,
+    Resource,
+    open_apis,
+)
+
+with contextlib.suppress(ImportError):  # the module's boundary has named it before anything here runs
+    import kubernetes.dynamic
+
+PAGE = 500  # objects in one answer
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
+
+
+class ObjectsClient(KubernetesClient):
+    """A client that also reads and writes what is no custom resource. An empty namespace stands for none."""
+
+    def find(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
+        """The object, None when there is none."""
+        try:
+            return self._request("get", resource, _path(resource, namespace, name))
+        except NotFoundError:
+            return None
+
+    def items(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Iterator[Object]:
+        """All objects of a kind that carry the labels, page by page. They lack ``apiVersion`` and ``kind``."""
+        following = ""
+        while True:
+            page = self._request(
+                "get",
+                resource,
+                _path(resource, namespace),
+                limit=PAGE,
+                label_selector=label_selector or None,
+                _continue=following or None,
+            )
+            yield from page["items"]
+            following = page["metadata"].get("continue", "")
+            if not following:
+                return
+
+    def make(self, resource: Resource, body: Mapping[str, Any], namespace: str = "") -> Object:
+        """Create an object from what it has beside its kind. Raises :class:`ConflictError` if the name is taken."""
+        manifest = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        return self._request("post", resource, _path(resource, namespace), body=manifest, field_manager=FIELD_MANAGER)
+
+    def remove_namespaces(self, names: Sequence[str], timeout: float) -> None:
+        """Delete namespaces with all that is in them, and return when they are gone.
+
+        Raises :class:`TimedOutError` after ``timeout`` seconds, naming those that stay.
+        """
+        for name in names:
+            with contextlib.suppress(NotFoundError):
+                self._request("delete", NAMESPACES, _path(NAMESPACES, "", name))
+
+        def probe() -> None:
+            left = [name for name in names if self.find(NAMESPACES, name)]
+            if left:
+                raise NotYet(f"still there: {', '.join(left)}")
+
+        wait_for("namespaces to be gone", probe, timeout=timeout, clock=self.clock)
+
+    def _request(self, method: str, resource: Resource, path: str, **parameters: Any) -> Object:
+        # without a discoverer, as nothing here has to be discovered
+        dynamic = kubernetes.dynamic.DynamicClient(self._api.api_client, discoverer=lambda *unused: None)
+
+        def call() -> Object:
+            with self._errors(resource):
+                answer = dynamic.request(method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT, **parameters)
+                found: Object = json.loads(answer.data)
+                return found
+
+        return retrying(call, idempotent=method != "post", clock=self.clock)
+
+
+def connect_objects(parameters: Mapping[str, Any]) -> ObjectsClient:
+    """As :func:`connect` of the plain client."""
+    return ObjectsClient(*open_apis(parameters))
+
+
+def _path(resource: Resource, namespace: str, name: str = "") -> str:
+    parts = ["apis" if resource.group else "api", resource.api_version]
+    parts += ["namespaces", namespace] if namespace else []
+    return "/" + "/".join([*parts, resource.plural, *([name] if name else [])])
