@@ -13,8 +13,9 @@ version_added: "0.1.0"
 author: The dcm.platform authors (@dcm-platform)
 description:
   - Makes the secrets that a whole Talos cluster is built on (certificate authorities, tokens, encryption keys), the
-    same as C(talosctl gen secrets) writes into C(secrets.yaml); or checks a bundle that already exists and returns it
-    as it is.
+    same as C(talosctl gen secrets) writes into C(secrets.yaml).
+  - Or adopts those of a cluster that exists, from C(secrets.yaml) or from the machine configuration of one of its
+    control planes, and returns them as they are.
   - The result I(is) the secret. Set C(no_log=true) on the task, register the result and hand it on, for example to
     M(dcm.platform.vault_secret) with O(dcm.platform.vault_secret#module:secrets[].overwrite=false).
   - Nothing is ever made anew that was given. Whoever loses the bundle cannot change or extend the cluster any more.
@@ -22,19 +23,34 @@ description:
 options:
   secrets:
     description:
-      - A bundle to check and return, as a mapping or as YAML text. A new one is made if neither this nor O(path) is
-        set.
+      - A bundle to check and return, as a mapping or as YAML text. A new one is made if none of this, O(path) and
+        O(config) is set.
     type: raw
   path:
     description:
       - A file with a bundle to check and return. It must exist and is only read.
     type: path
+  config:
+    description:
+      - The machine configuration of a control plane, as YAML text, to take the bundle from. Those of workers hold no
+        keys.
+    type: str
+  certs:
+    description:
+      - Authorities to build a new bundle on, as a mapping with any of C(etcd), C(k8s), C(k8saggregator), C(os), each
+        with C(crt) and C(key), and C(k8sserviceaccount) with C(key). Each value is PEM, or base64 of PEM.
+      - Everything else of the bundle is made, so keep the result.
+    type: dict
   talos_version:
     description:
-      - The Talos version the cluster is created with, such as V(1.13.9) or V(1.13). It decides the form of a new
+      - The Talos version the cluster is created with, such as V(1.14.0) or V(1.13). It decides the form of a new
         bundle.
     type: str
     default: "1.13"
+  warn_before:
+    description: Warn of every certificate authority that ends within so many days. The default is this collection's.
+    type: int
+    default: 365
 attributes:
   check_mode:
     support: full
@@ -61,6 +77,12 @@ EXAMPLES = r"""
     path: /run/secrets/secrets.yaml
   register: cluster
   no_log: true
+
+- name: Adopt the secrets of an existing cluster whose secrets.yaml is lost
+  dcm.platform.talos_secrets:
+    config: "{{ lookup('ansible.builtin.file', '/run/secrets/controlplane.yaml') }}"
+  register: cluster
+  no_log: true
 """
 
 RETURN = r"""
@@ -81,6 +103,7 @@ expires:
   sample: {"etcd": "2036-01-01T00:00:00+00:00", "k8s": "2036-01-01T00:00:00+00:00"}
 """
 
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,17 +113,21 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.arguments impo
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import Reconciler, reconcile
+from ansible_collections.dcm.platform.plugins.module_utils.talos.adoption import bundle_of
 from ansible_collections.dcm.platform.plugins.module_utils.talos.arguments import OFFLINE_LIBRARIES, release
 from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import parse_contract
-from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import Bundle, generate, parse
+from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import Bundle, generate, given_certs, parse
 
 ARGUMENTS = Arguments(
     {
         "secrets": {"type": "raw", "no_log": True},
         "path": {"type": "path"},
+        "config": {"type": "str", "no_log": True},
+        "certs": {"type": "dict", "no_log": True},
         "talos_version": {"type": "str", "default": "1.13"},
+        "warn_before": {"type": "int", "default": 365},
     },
-    mutually_exclusive=(("secrets", "path"),),
+    mutually_exclusive=(("secrets", "path", "config", "certs"),),
 )
 
 
@@ -110,9 +137,12 @@ class SecretsReconciler(Reconciler["Bundle | None"]):
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
         self._contract = parse_contract(module.params["talos_version"])
+        self._certs = given_certs(module.params["certs"] or {})
 
     def read(self) -> Bundle | None:
-        path, given = self._module.params["path"], self._module.params["secrets"]
+        path, given, config = (self._module.params[name] for name in ("path", "secrets", "config"))
+        if config is not None:
+            return bundle_of(config)
         if path is not None:
             try:
                 given = Path(path).read_text(encoding="utf-8")
@@ -121,16 +151,27 @@ class SecretsReconciler(Reconciler["Bundle | None"]):
         return None if given is None else parse(given, path or "The secrets bundle")
 
     def plan(self, actual: Bundle | None) -> Sequence[Change]:
-        return [] if actual else [Change("create", "secrets bundle", f"for Talos {self._contract}", None, {})]
+        kept = {"certs": sorted(self._certs)} if self._certs else {}
+        return [] if actual else [Change("create", "secrets bundle", f"for Talos {self._contract}", None, kept)]
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         return [Outcome(change) for change in changes]
 
     def result(self, actual: Bundle | None, changes: Sequence[Change]) -> dict[str, Any]:
-        bundle = actual or generate(self._contract)
-        release(self._module, "secrets")
-        expires = {name: end.isoformat() for name, end in bundle.expiries().items()}
+        bundle = actual or generate(self._contract, self._certs)
+        expiries = bundle.expiries()
+        self._warn(expiries)
+        release(self._module, "secrets", "config", "certs")
+        expires = {name: end.isoformat() for name, end in expiries.items()}
         return {"secrets": bundle.tree, "text": bundle.text(), "expires": expires}
+
+    def _warn(self, expiries: dict[str, datetime.datetime]) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        limit = now + datetime.timedelta(days=self._module.params["warn_before"])
+        for name, end in expiries.items():
+            if end <= limit:
+                verb = "ended" if end <= now else "ends"
+                self._module.warn(f"The authority {name} {verb} on {end:%Y-%m-%d}: rotate it, or the cluster stops.")
 
 
 def main() -> None:

@@ -161,7 +161,14 @@ class Cluster:
         return rendered(options)
 
     def machine(
-        self, name: str, config: str, *, check: bool = False, diff: bool = False, verbosity: int = 0, **options: Any
+        self,
+        name: str,
+        config: str | None,
+        *,
+        check: bool = False,
+        diff: bool = False,
+        verbosity: int = 0,
+        **options: Any,
     ) -> ModuleResult:
         """Run talos_machine for a node."""
         arguments = {"node": self.machines.nodes[name], "name": name, "secrets": self.bundle, "config": config}

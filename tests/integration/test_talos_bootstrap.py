@@ -173,7 +173,7 @@ class TestKubeconfig:
         machines.forget_requests()
         result = kubeconfig(path=str(path), check=True, diff=True)
         assert result["changed"], result
-        assert result["diff"][0]["after"] == {"mode": "0600"}
+        assert result["diff"][0]["after"] == {"authority": "of the cluster", "mode": "0600"}
         assert machines.requests("cp-1") == {}
         assert not path.exists()
 
@@ -193,7 +193,7 @@ class TestKubeconfig:
         certificate.verify_directly_issued_by(authority)
         assert datetime.datetime.fromisoformat(result["expires"]) == certificate.not_valid_after_utc
         assert user["client-key-data"] not in result.output
-        assert not list(path.parent.glob(".kubeconfig*"))
+        assert list(path.parent.iterdir()) == [path]
 
     def test_a_second_run_asks_nobody(self, machines: Machines, kubeconfig: Kubeconfig, path: Path) -> None:
         machines.forget_requests()

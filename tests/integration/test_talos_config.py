@@ -61,6 +61,58 @@ def test_a_bundle_that_is_given_stays(run_module: Run, made: ModuleResult, tmp_p
         assert result["text"] == made["text"]
 
 
+@pytest.mark.parametrize("version", ["1.13.9", "1.14.0"])
+def test_a_cluster_is_adopted_from_a_control_plane(run_module: Run, made: ModuleResult, version: str) -> None:
+    options = {**CONFIG, "talos_version": version, "secrets": made["secrets"]}
+    config = run_module("talos_config", options)["config"]
+    adopted = run_module("talos_secrets", {"config": config})
+    assert not adopted["changed"]
+    assert adopted["secrets"] == made["secrets"]
+    worker = run_module("talos_config", {**options, "machine_type": "worker"})["config"]
+    assert "is not of a control plane" in failed(run_module("talos_secrets", {"config": worker}))
+
+
+def test_given_authorities_are_built_on(run_module: Run, made: ModuleResult) -> None:
+    certs = {"os": made["secrets"]["certs"]["os"]}
+    result = run_module("talos_secrets", {"certs": certs, "talos_version": "1.14"}, diff=True)
+    assert result["changed"]
+    assert result["secrets"]["certs"]["os"] == certs["os"]
+    assert result["secrets"]["certs"]["etcd"] != made["secrets"]["certs"]["etcd"]
+    assert result["diff"][0]["after"] == {"certs": ["os"]}
+    assert "certs has no 'king'" in failed(run_module("talos_secrets", {"certs": {"king": {}}}))
+
+
+def test_authorities_that_end_soon_are_named(run_module: Run, made: ModuleResult) -> None:
+    assert made["warnings"] == []
+    warnings = run_module("talos_secrets", {"secrets": made["secrets"], "warn_before": 3660})["warnings"]
+    assert [warning.partition(" ends on ")[0] for warning in warnings] == [
+        f"The authority {name}" for name in ("etcd", "k8s", "k8saggregator", "os")
+    ]
+
+
+def test_one_option_for_both_contracts(run_module: Run, made: ModuleResult) -> None:
+    options = {
+        **CONFIG,
+        "secrets": made["secrets"],
+        "hostname": "cp-1",
+        "links": [{"name": "eth0", "addresses": ["10.0.0.11/24"], "gateway": "10.0.0.1"}],
+        "node_labels": {"dcm.platform/pool": "data"},
+        "network_policies": True,
+    }
+    old = run_module("talos_config", options)
+    new = run_module("talos_config", {**options, "talos_version": "1.14.0"})
+    documents = {document.get("kind"): document for document in yaml.safe_load_all(new["config"])}
+    assert documents["KubeNodeConfig"]["labels"]["dcm.platform/pool"] == "data"
+    assert documents["KubeFlannelCNIConfig"]["kubeNetworkPoliciesEnabled"]
+    legacy = next(yaml.safe_load_all(old["config"]))
+    assert legacy["machine"]["nodeLabels"]["dcm.platform/pool"] == "data"
+    for result in (old, new):
+        (link,) = [one for one in yaml.safe_load_all(result["config"]) if one.get("kind") == "LinkConfig"]
+        assert link["routes"] == [{"gateway": "10.0.0.1"}]
+        assert MASKED not in result["config"]
+        assert [hint for hint in result["hints"] if "10.96.0.0/12" in hint]
+
+
 def test_half_a_bundle_is_refused(run_module: Run, made: ModuleResult) -> None:
     half = {key: value for key, value in made["secrets"].items() if key != "trustdinfo"}
     result = run_module("talos_secrets", {"secrets": half}, verbosity=3)
@@ -96,7 +148,7 @@ def test_the_same_inputs_give_the_same_configuration(run_module: Run, made: Modu
             "machine.x.y: the only",
         ),
         ({"patches": ["machine: {token: CANARY-123]"]}, "Patch 1 of 1: the patch is not valid YAML"),
-        ({"talos_version": "1.14.0"}, "'1.14.0' is not a version contract this collection can render"),
+        ({"talos_version": "1.15.0"}, "'1.15.0' is not a version contract this collection can render"),
         ({"endpoint": "http://10.0.0.10"}, "endpoint 'http://10.0.0.10' is not of the form https://host:6443"),
         ({"machine_type": "init"}, "value of machine_type must be one of: controlplane, worker"),
     ],

@@ -55,6 +55,9 @@ def secrets_of(bundle: Any) -> list[str]:
     return [text for value in bundle.values() for text in (secrets_of(value) if isinstance(value, dict) else [value])]
 
 
+RESET = "/machine.MachineService/Reset"
+
+
 def applications(machines: Machines, name: str) -> int:
     return int(machines.requests(name).get(APPLY, 0))
 
@@ -98,6 +101,12 @@ class TestInMaintenance:
         assert "(invalid argument)" in failed(result)
         assert "0 of 1 changes were made" not in failed(result)
         assert machines.status(NODE)["stage"] == "maintenance"
+
+    def test_nothing_to_reset(self, machines: Machines, cluster: Cluster) -> None:
+        machines.forget_requests()
+        result = cluster.machine(NODE, None, state="absent")
+        assert not result["changed"], result
+        assert RESET not in machines.requests(NODE)
 
     @pytest.mark.row("TAL-01")
     def test_applied_with_the_right_fingerprint(self, machines: Machines, cluster: Cluster, config: str) -> None:
@@ -180,22 +189,77 @@ class TestConfigured:
         assert result["changed"], result
         assert machines.config(NODE, cluster.bundle, "persistent") == documents(new_config)
 
-    def test_a_reboot_only_where_it_may_be(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
+    def test_on_trial_and_then_kept(self, machines: Machines, cluster: Cluster, config: str, new_config: str) -> None:
+        assert cluster.machine(NODE, config, mode="try", try_timeout=1)["changed"]
+        until(lambda: machines.config(NODE, cluster.bundle) == documents(new_config), "the trial to end")
+        for changed in (True, False):
+            result = cluster.machine(NODE, config, mode="try", try_timeout=60)
+            assert result["changed"] == changed, result
+        assert machines.config(NODE, cluster.bundle) == documents(config)
+        assert machines.config(NODE, cluster.bundle, "persistent") == documents(new_config)
+        assert cluster.machine(NODE, config)["changed"]
+        assert machines.config(NODE, cluster.bundle, "persistent") == documents(config)
+        assert cluster.machine(NODE, new_config)["changed"]
+
+    def test_a_reboot_only_where_it_is_asked_for(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
         boot_id = machines.status(NODE)["boot_id"]
         needs_reboot = cluster.config(NODE, NEW_LABEL, {"machine": {"env": {"GRPC_TRACE": "HUSH-ENVIRONMENT"}}})
-        message = failed(cluster.machine(NODE, needs_reboot, mode="no_reboot"))
-        assert f"Talos API on {NODE} at {machines.address(NODE)} refused ApplyConfiguration" in message
+        for mode in ("auto", "no_reboot"):
+            message = failed(result := cluster.machine(NODE, needs_reboot, mode=mode))
+            assert f"Talos API on {NODE} at {machines.address(NODE)} refused ApplyConfiguration" in message
+            assert "HUSH-ENVIRONMENT" not in result.output
+        assert "Allow it with reboot=if_needed" in failed(cluster.machine(NODE, needs_reboot))
         assert machines.status(NODE)["boot_id"] == boot_id
         assert machines.config(NODE, cluster.bundle) == documents(new_config)
+        assert machines.config(NODE, cluster.bundle, "persistent") == documents(new_config)
+        message = failed(cluster.machine(NODE, needs_reboot, mode="staged", reboot="always"))
+        assert "reboot=always goes with mode=auto only" in message
 
-        result = cluster.machine(NODE, needs_reboot, diff=True, verbosity=3)
+    def test_a_reboot_where_one_is_needed(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
+        boot_id = machines.status(NODE)["boot_id"]
+        needs_reboot = cluster.config(NODE, NEW_LABEL, {"machine": {"env": {"GRPC_TRACE": "HUSH-ENVIRONMENT"}}})
+        predicted = cluster.machine(NODE, needs_reboot, reboot="if_needed", check=True)
+        assert predicted["changed"], predicted
+        assert predicted["machine"]["rebooted"]
+        assert machines.status(NODE)["boot_id"] == boot_id
+        machines.fault(NODE, half_open=True, lost_replies=2)  # of the configuration, and of the reboot
+        result = cluster.machine(NODE, needs_reboot, reboot="if_needed", diff=True, verbosity=3)
+        machines.fault(NODE, half_open=False)
         assert result["changed"], result
-        assert result["machine"]["applied_mode"] == "reboot"
+        assert result["machine"]["rebooted"]
         assert machines.status(NODE)["boot_id"] != boot_id
         assert machines.config(NODE, cluster.bundle) == documents(needs_reboot)
         assert result["diff"][0]["after"] == {"machine": {"env": {"GRPC_TRACE": "(secret)"}}}
         assert "HUSH-ENVIRONMENT" not in result.output
-        assert cluster.machine(NODE, new_config)["changed"]
+
+        boot_id = machines.status(NODE)["boot_id"]
+        label = cluster.config(NODE, LABEL, {"machine": {"env": {"GRPC_TRACE": "HUSH-ENVIRONMENT"}}})
+        result = cluster.machine(NODE, label, reboot="if_needed")
+        assert (result["changed"], result["machine"]["rebooted"]) == (True, False), result
+        assert machines.status(NODE)["boot_id"] == boot_id
+        result = cluster.machine(NODE, new_config, reboot="always")
+        assert (result["changed"], result["machine"]["rebooted"]) == (True, True), result
+        assert not cluster.machine(NODE, new_config, reboot="always")["changed"]
+
+    def test_a_reboot_that_was_cut_short_is_made_up_for(
+        self, machines: Machines, cluster: Cluster, new_config: str
+    ) -> None:
+        """Killed between storing the configuration and the reboot."""
+        needs_reboot = cluster.config(NODE, NEW_LABEL, {"machine": {"env": {"A": "b"}}})
+        machines.apply(NODE, cluster.bundle, needs_reboot, "STAGED")
+        result = cluster.machine(NODE, needs_reboot, reboot="if_needed")
+        assert (result["changed"], result["machine"]["rebooted"]) == (True, True), result
+        assert machines.config(NODE, cluster.bundle) == documents(needs_reboot)
+        assert cluster.machine(NODE, new_config, reboot="if_needed")["changed"]
+
+    def test_another_kubernetes_version_is_not_its_business(
+        self, machines: Machines, cluster: Cluster, new_config: str
+    ) -> None:
+        newer = new_config.replace("kubelet:v1.36.3", "kubelet:v1.36.4")
+        message = failed(cluster.machine(NODE, newer))
+        assert f"would change the Kubernetes version of {NODE}: kubelet from 1.36.3 to 1.36.4" in message
+        assert "Use talos_kubernetes_upgrade" in message
+        assert machines.config(NODE, cluster.bundle) == documents(new_config)
 
     def test_another_kind_of_machine_is_refused(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
         as_worker = documents(cluster.config(WORKER))
@@ -258,6 +322,15 @@ class TestCredentials:
         identity = pki.Identity(expired.certificate.decode(), expired.key.decode())
         message = failed(cluster.machine(NODE, new_config, **credentials(cluster, identity=identity)))
         assert "The client certificate for the Talos API expired on " in message
+
+    def test_an_expired_certificate_of_the_node(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
+        machines.fault(NODE, certificate_expired=True)
+        message = failed(cluster.machine(NODE, new_config))
+        machines.fault(NODE, certificate_expired=False)
+        assert f"{NODE} at {machines.address(NODE)} presents a certificate that cannot be trusted" in message
+        assert "certificate has expired" in message
+        assert "Check the clocks" in message
+        assert not cluster.machine(NODE, new_config)["changed"]
 
     def test_a_reader_may_not(self, machines: Machines, cluster: Cluster, new_config: str) -> None:
         identity = pki.issue_client(authority_of(cluster), ["os:reader"], pki.ADMIN_LIFETIME)

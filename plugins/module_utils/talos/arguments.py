@@ -30,6 +30,16 @@ CREDENTIALS = Arguments(
     required_together=(("ca", "crt", "key"),),
     required_one_of=(("secrets", "key", "talosconfig"),),
 )
+CONTROL_PLANES = Arguments({"control_planes": {"type": "dict", "required": True}})
+SOURCE = Arguments({"node": {"type": "str"}, "name": {"type": "str"}})
+KEPT = Arguments(
+    {
+        "path": {"type": "path"},
+        "overwrite": {"type": "bool", "default": False},
+        "lifetime": {"type": "int", "default": 365},
+        "renew_before": {"type": "int", "default": 30},
+    }
+)
 NODE = Arguments({"node": {"type": "str", "required": True}, "name": {"type": "str"}})
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"

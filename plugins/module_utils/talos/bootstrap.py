@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The bootstrap of etcd: once in the life of a cluster, on one control plane."""
+"""The bootstrap of etcd: once in the life of a cluster, on one control plane; empty, or with the data of a snapshot."""
 
 from __future__ import annotations
 
@@ -10,79 +10,88 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Outcome
-from ansible_collections.dcm.platform.plugins.module_utils.engine.clock import SYSTEM_CLOCK
 from ansible_collections.dcm.platform.plugins.module_utils.engine.concurrent import map_concurrently
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import (
     ConflictError,
-    PlatformError,
     RefusedError,
+    TimedOutError,
 )
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import Reconciler
 from ansible_collections.dcm.platform.plugins.module_utils.engine.retry import retrying
 from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import NotYet, wait_for
-from ansible_collections.dcm.platform.plugins.module_utils.talos.client import (
-    EtcdMember,
-    TalosClient,
-    UntrustedError,
-)
+from ansible_collections.dcm.platform.plugins.module_utils.snapshot_store import Store
 from ansible_collections.dcm.platform.plugins.module_utils.talos.connection import Connector
+from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd import (
+    WAITING_STATE,
+    WORKERS,
+    ControlPlane,
+    look,
+    look_at_all,
+    member_tree,
+    require_one_cluster,
+)
+from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd_snapshot import checked
 from ansible_collections.dcm.platform.plugins.module_utils.talos.node import Node
 
-WORKERS = 16  # control planes asked at once
-WAITING_STATE = "Preparing"  # of the etcd service: it could run, but has neither data nor a cluster to join
-SETTLED = 2.0  # seconds that every node must have waited: an etcd with data is Preparing, too, while its node boots
-
+PARTITION = "EPHEMERAL"  # what etcd keeps its data on
 _SPLIT_HINT = "A second bootstrap would split the cluster."
 
 
 @dataclass(frozen=True)
-class ControlPlane:
-    """What one control plane says about etcd.
+class Recovery:
+    """The snapshot to begin with.
 
-    ``members`` is what its etcd knows, empty while that does not run; ``state`` is the state of the service then.
-    ``error`` is why it could not be asked.
+    ``skip_hash_check``: it is a copied database, which has no hash of its own. ``discard_data``: if etcd does not run,
+    what data of it there still is may be wiped.
     """
 
-    node: Node
-    members: Sequence[EtcdMember] = ()
-    state: str = ""
-    maintenance: bool = False
-    error: PlatformError | None = None
+    store: Store
+    skip_hash_check: bool = False
+    discard_data: bool = False
 
-    @property
-    def hindrance(self) -> str | None:
-        """Why this node is not ready for a bootstrap."""
-        if self.error is not None:
-            return self.error.message
-        if self.maintenance:
-            return f"{self.node.name} at {self.node.address} is in maintenance mode"
-        if self.state != WAITING_STATE:
-            return f"etcd on {self.node.name} is {self.state or 'not there'}"
+
+def hindrance(control_plane: ControlPlane) -> str | None:
+    """Why a node is not ready for a bootstrap."""
+    if control_plane.error is None and control_plane.state == WAITING_STATE:
         return None
+    return control_plane.trouble
+
+
+def runs(control_planes: Sequence[ControlPlane]) -> bool:
+    """Whether any control plane runs etcd. Raises :class:`RefusedError` if there are two clusters."""
+    require_one_cluster(control_planes)
+    return any(one.members for one in control_planes)
 
 
 def is_bootstrapped(control_planes: Sequence[ControlPlane]) -> bool:
-    """Whether any etcd runs. Raises :class:`RefusedError` if there are two clusters."""
-    groups = [{member.id for member in one.members} for one in control_planes if one.members]
-    if any(groups[0].isdisjoint(group) for group in groups):
-        names = ", ".join(one.node.name for one in control_planes if one.members)
-        raise RefusedError(
-            f"The control planes {names} are members of different etcd clusters.",
-            hint="Reset those that should not be, then apply their configurations again.",
-        )
-    return bool(groups)
+    """Whether any control plane runs etcd or has its data. Raises :class:`RefusedError` if there are two clusters."""
+    return runs(control_planes) or any(one.has_data for one in control_planes)
 
 
-def plan(control_planes: Sequence[ControlPlane]) -> list[Change]:
-    """One change or none. Raises :class:`RefusedError` if a node that may hold data could not be asked."""
-    if is_bootstrapped(control_planes):
+def plan(control_planes: Sequence[ControlPlane], recovery: Recovery | None = None) -> list[Change]:
+    """Nothing if etcd runs, else its bootstrap, before which a recovery may have to wipe data.
+
+    Raises :class:`RefusedError` if a node that may hold data could not be asked, or if data bars a recovery.
+    """
+    if runs(control_planes) or (recovery is None and is_bootstrapped(control_planes)):
         return []
+    full = [one.node for one in control_planes if one.has_data]
+    if recovery is not None and full and not recovery.discard_data:
+        names = ", ".join(node.name for node in full)
+        raise RefusedError(
+            f"Not recovered from {recovery.store.name}: etcd does not run, but its data is still on {names}.",
+            hint="If that data is lost to you, say so: discard_data=true.",
+        )
     problems = [one.error.message for one in control_planes if one.error is not None]
     if problems:
         raise RefusedError(
             f"Not bootstrapped, as not every control plane could be asked: {' '.join(problems)}", hint=_SPLIT_HINT
         )
-    return [Change("run", "etcd bootstrap", control_planes[0].node.name)]
+    name = control_planes[0].node.name
+    if recovery is None:
+        return [Change("run", "etcd bootstrap", name)]
+    wipes = [Change("delete", "etcd data", node.name, {"partition": PARTITION}, None, node) for node in full]
+    return [*wipes, Change("run", "etcd recovery", name, None, {"snapshot": recovery.store.name})]
 
 
 def missing_members(control_planes: Sequence[ControlPlane]) -> str | None:
@@ -90,71 +99,94 @@ def missing_members(control_planes: Sequence[ControlPlane]) -> str | None:
     voters = max(sum(not member.is_learner for member in one.members) for one in control_planes)
     if voters >= len(control_planes):
         return None
-    return f"{voters} of {len(control_planes)} control planes are members of etcd"
+    troubles = [one.trouble for one in control_planes if one.trouble]
+    return "; ".join([f"{voters} of {len(control_planes)} control planes are members of etcd", *troubles])
 
 
 class BootstrapReconciler(Reconciler[Sequence[ControlPlane]]):
     """Bootstraps the first of the control planes, if none has etcd data."""
 
-    def __init__(self, nodes: Sequence[Node], connector: Connector, timeout: float, *, wait: bool) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        connector: Connector,
+        timeout: float,
+        *,
+        wait: bool,
+        recovery: Recovery | None = None,
+    ) -> None:
         """``timeout``: seconds for the nodes to be ready, and again for all of them to join if ``wait``."""
         self._nodes = nodes
         self._connector = connector
         self._timeout = timeout
         self._wait = wait
-        self._waiting_since: float | None = None
+        self._recovery = recovery
         self._latest: Sequence[ControlPlane] | None = None
 
     def read(self) -> Sequence[ControlPlane]:
-        self._latest = map_concurrently(self._ask_patiently, self._nodes, WORKERS)
+        self._latest = look_at_all(self._connector, self._nodes)
+        if self._recovery is None:
+            return self._latest
+        if self._recovery.discard_data and is_bootstrapped(self._latest) and not runs(self._latest):
+            self._latest = self._look_again()
+        if not runs(self._latest):
+            with checked(self._recovery.store, skip_hash_check=self._recovery.skip_hash_check):
+                pass  # a damaged snapshot is refused before anything begins, in check mode too
         return self._latest
 
-    def _ask_patiently(self, node: Node) -> ControlPlane:
+    def _look_again(self) -> Sequence[ControlPlane]:
+        """There is no quorum during an election either: data is discarded only if none comes back in our patience."""
         try:
-            return self._connector.patiently(f"{node.service} to answer", lambda: self._ask(node))
-        except PlatformError as error:
-            return ControlPlane(node, error=error)
+            return wait_for("etcd to run", self._running, timeout=self._connector.patience)
+        except TimedOutError:
+            return look_at_all(self._connector, self._nodes)
 
-    def _ask(self, node: Node) -> ControlPlane:
-        try:
-            with self._connector.client(node) as client:
-                return _etcd(node, client)
-        except UntrustedError:
-            with self._connector.session(node) as session:
-                return ControlPlane(node, maintenance=True) if session.insecure else _etcd(node, session.client)
-
-    def _look(self) -> Sequence[ControlPlane]:
-        return map_concurrently(self._ask, self._nodes, WORKERS)
+    def _running(self) -> Sequence[ControlPlane]:
+        control_planes = self._look()
+        if not runs(control_planes):
+            raise NotYet("it has no quorum")
+        return control_planes
 
     def plan(self, actual: Sequence[ControlPlane]) -> list[Change]:
-        return plan(actual)
+        return plan(actual, self._recovery)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         for change in changes:
-            if wait_for("all control planes to be ready for the bootstrap", self._ready, timeout=self._timeout):
-                retrying(self._bootstrap, idempotent=True)
             self._latest = None
+            if change.action == "delete":
+                self._wipe(change.payload)
+            elif wait_for("all control planes to be ready for the bootstrap", self._ready, timeout=self._timeout):
+                retrying(self._bootstrap, idempotent=True)
             yield Outcome(change)
 
+    def _wipe(self, node: Node) -> None:
+        with self._connector.client(node) as client:
+            client.reset(graceful=False, reboot=True, partitions=[PARTITION], user_disks=[])
+
+    def _look(self) -> Sequence[ControlPlane]:
+        return map_concurrently(lambda node: look(self._connector, node), self._nodes, WORKERS)
+
     def _ready(self) -> bool:
-        """True when every node waits, and has for a while; false if somebody else did the bootstrap meanwhile."""
-        since, self._waiting_since = self._waiting_since, None
+        """True when every node waits for a bootstrap; false if somebody else did it meanwhile."""
         control_planes = self._look()
-        if is_bootstrapped(control_planes):
+        if runs(control_planes) or (self._recovery is None and is_bootstrapped(control_planes)):
             return False
-        hindrances = [one.hindrance for one in control_planes if one.hindrance]
+        hindrances = [reason for one in control_planes if (reason := hindrance(one))]
+        hindrances += [f"there is still data of etcd on {one.node.name}" for one in control_planes if one.has_data]
         if hindrances:
             raise NotYet("; ".join(hindrances))
-        now = SYSTEM_CLOCK.now()
-        self._waiting_since = now if since is None else since
-        if now - self._waiting_since < SETTLED:
-            raise NotYet("they are, but only just")
         return True
 
     def _bootstrap(self) -> None:
         """A node that has data refuses; then an earlier request of ours arrived, but its reply was lost."""
         with self._connector.client(self._nodes[0]) as client, contextlib.suppress(ConflictError):
-            client.bootstrap()
+            if self._recovery is None:
+                client.bootstrap()
+                return
+            skip = self._recovery.skip_hash_check
+            with checked(self._recovery.store, skip_hash_check=skip) as file:
+                client.etcd_recover(file)
+            client.bootstrap(recover=True, skip_hash_check=skip)
 
     def settle(self) -> None:
         if self._wait:
@@ -170,17 +202,7 @@ class BootstrapReconciler(Reconciler[Sequence[ControlPlane]]):
     def result(self, actual: Sequence[ControlPlane], changes: Sequence[Change]) -> dict[str, Any]:
         members = max((one.members for one in self._latest or actual), key=len)
         return {
-            "bootstrapped_on": changes[0].name if changes else None,
-            "members": [
-                {"id": f"{member.id:016x}", "hostname": member.hostname, "is_learner": member.is_learner}
-                for member in members
-            ],
+            "bootstrapped_on": changes[-1].name if changes else None,
+            "recovered_from": self._recovery.store.name if self._recovery and changes else None,
+            "members": [member_tree(member) for member in members],
         }
-
-
-def _etcd(node: Node, client: TalosClient) -> ControlPlane:
-    try:
-        return ControlPlane(node, members=client.etcd_members())
-    except PlatformError:
-        # Etcd does not run, or the node is not there: the next call tells.
-        return ControlPlane(node, state=client.service_states().get("etcd", ""))

@@ -27,7 +27,7 @@ class Contract(NamedTuple):
 
 
 # Each has a renderer in config.py; a newer server accepts the configurations of an older contract unchanged.
-SUPPORTED = (Contract(1, 13),)
+SUPPORTED = (Contract(1, 13), Contract(1, 14))
 
 
 def parse_contract(version: str) -> Contract:

@@ -53,11 +53,7 @@ def credentials(options: Mapping[str, Any]) -> Credentials:
 
 
 def _pem(values: Mapping[str, Any], key: str) -> bytes:
-    """A PEM, or the base64 of one as Talos keeps it."""
-    text = values.get(key)
-    if not isinstance(text, str) or not text:
-        raise InputError(f"{key} is missing.")
-    return text.encode() if "-----BEGIN" in text else pki.from_base64("".join(text.split()), key)
+    return pki.pem_of(values.get(key), key)
 
 
 def _from_talosconfig(value: Any, name: str | None) -> Credentials:

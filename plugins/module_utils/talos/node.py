@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
@@ -44,3 +46,24 @@ def parse_node(address: str, name: str | None = None) -> Node:
     if not host or url.path.strip("/") or url.query or url.username is not None:
         raise InputError(f"{address!r} is not the address of a node: host, host:port or [IPv6]:port.")
     return Node(name or address, host, port or (443 if url.scheme == "https" else API_PORT))
+
+
+def parse_nodes(option: str, addresses: Mapping[str, Any]) -> list[Node]:
+    """The nodes of an option that maps names to addresses.
+
+    Raises :class:`InputError` if it has two names for one address.
+    """
+    nodes = [parse_node(str(address), name) for name, address in addresses.items()]
+    if len({node.address for node in nodes}) < len(nodes):
+        raise InputError(f"{option} has two names for one address.")
+    return nodes
+
+
+def parse_control_planes(addresses: Mapping[str, Any]) -> list[Node]:
+    """All control planes of a cluster, from a mapping of names to addresses.
+
+    Raises :class:`InputError` if there are none, or two of one address.
+    """
+    if not addresses:
+        raise InputError("control_planes is empty: name all control planes of the cluster.")
+    return parse_nodes("control_planes", addresses)

@@ -93,7 +93,8 @@ def _apply(documents: list[Document], patch: list[Any]) -> list[Document]:
     if patch and isinstance(patch[0], list):
         if len(documents) != 1:
             raise InputError(
-                "JSON6902 patches are not supported for multi-document machine configuration: use a strategic merge."
+                "JSON6902 patches are not supported for multi-document machine configuration: write a document with "
+                "what is to change, and $patch: delete for what is to go."
             )
         return [apply_operations(documents[0], patch[0])]
     for document in patch:

@@ -98,12 +98,31 @@ def expiry(pem: bytes, what: str) -> datetime.datetime:
     return ends
 
 
+def organizations(pem: bytes, what: str) -> list[str]:
+    """The organizations of the first certificate's subject, sorted: roles for Talos, groups for Kubernetes."""
+    subject = load_certificates(pem, what)[0].subject
+    return sorted(str(name.value) for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+
+
+def common_name(pem: bytes, what: str) -> str:
+    """The common name of the first certificate's subject, empty if it has none."""
+    names = load_certificates(pem, what)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
 def from_base64(text: str, what: str) -> bytes:
     """The PEM of a value that Talos keeps as base64 of it."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise InputError(f"{what} is not base64.") from None
+
+
+def pem_of(text: Any, what: str) -> bytes:
+    """A PEM from its text, or from the base64 of it as Talos keeps it."""
+    if not isinstance(text, str) or not text:
+        raise InputError(f"{what} is missing.")
+    return text.encode() if "-----BEGIN" in text else from_base64("".join(text.split()), what)
 
 
 def to_base64(data: bytes) -> str:
@@ -176,11 +195,22 @@ def client_certificate(
     ca: KeyPair, roles: Sequence[str] = (ADMIN_ROLE,), lifetime: datetime.timedelta = SESSION_LIFETIME
 ) -> KeyPair:
     """A certificate for the Talos API, signed by the OS authority; each role is an organization of the subject."""
-    issuer, key, start = load_certificates(ca.certificate, "the OS authority")[0], ed25519_key(), _now()
-    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return _client(ca, ed25519_key(), _organizations(sorted(roles)), lifetime)
+
+
+def kubernetes_client_certificate(
+    ca: KeyPair, user: str, groups: Sequence[str], lifetime: datetime.timedelta
+) -> KeyPair:
+    """A certificate for the Kubernetes API, signed by the Kubernetes authority."""
+    subject = [*_organizations(sorted(groups)), x509.NameAttribute(NameOID.COMMON_NAME, user)]
+    return _client(ca, p256_key(), subject, lifetime)
+
+
+def _client(ca: KeyPair, key: Any, subject: list[Any], lifetime: datetime.timedelta) -> KeyPair:
+    issuer, start = load_certificates(ca.certificate, "the authority")[0], _now()
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name(_organizations(sorted(roles))))
+        .subject_name(x509.Name(subject))
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(_serial_number())
@@ -188,6 +218,15 @@ def client_certificate(
         .not_valid_after(start + lifetime)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(_authority_identifier(issuer), critical=False)
     )
-    return KeyPair(_sign(builder, load_key(ca.key, "the key of the OS authority")), key_to_pem(key))
+    return KeyPair(_sign(builder, load_key(ca.key, "the key of the authority")), key_to_pem(key))
+
+
+def _authority_identifier(issuer: Any) -> Any:
+    """That of the authority itself; one that was made elsewhere may have none."""
+    try:
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,12 +16,30 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.documents impor
     by_identity,
     legacy_document,
 )
+from ansible_collections.dcm.platform.plugins.module_utils.talos.kubernetes_images import versions
 from ansible_collections.dcm.platform.plugins.module_utils.talos.sensitive import masked
 
 Mode = Literal["auto", "no_reboot", "staged", "try"]
+Reboot = Literal["never", "if_needed", "always"]
 Condition = Literal["applied", "running", "ready"]
 
 _ALIVE = ("booting", "running")  # a control plane is booting until its etcd runs, so until the bootstrap
+KIND = "machine configuration"
+
+# What a running node takes of the v1alpha1 document without a reboot; all other documents it takes at once, too.
+_IMMEDIATE: Mapping[str, frozenset[str]] = {
+    "": frozenset({"debug", "cluster"}),
+    "machine": frozenset(
+        {
+            *("ca", "acceptedCAs", "time", "certSANs", "install", "network", "sysfs", "sysctls", "logging"),
+            *("controlPlane", "kubelet", "kernel", "registries", "pods", "seccompProfiles"),
+            *("nodeAnnotations", "nodeLabels", "nodeTaints"),
+        }
+    ),
+    "machine.features": frozenset(
+        {"kubernetesTalosAPIAccess", "kubePrism", "hostDNS", "imageCache", "nodeAddressSortAlgorithm"}
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +60,9 @@ class Machine:
 def plan(desired: Sequence[Document], machine: Machine, mode: Mode, name: str) -> list[Change]:
     """One change for each document that differs. The order of documents means nothing, that of lists does."""
     if machine.maintenance:
-        return [Change("create", "machine configuration", name, None, _by_name(desired))]
+        return [Change("create", KIND, name, None, _by_name(desired))]
     _check_type(desired, machine, name)
+    _check_kubernetes(desired, machine, name)
     return [
         _change(name, key, before, after)
         for key, (before, after) in _differing(_reference(desired, machine, mode), desired).items()
@@ -57,6 +76,34 @@ def _check_type(desired: Sequence[Document], machine: Machine, name: str) -> Non
             f"{name} is a {is_type}; a configuration cannot make it a {should_be}.",
             hint="Reset the node first, it then takes any configuration.",
         )
+
+
+def _check_kubernetes(desired: Sequence[Document], machine: Machine, name: str) -> None:
+    """Another version of Kubernetes has an order among the nodes, which one node alone cannot keep."""
+    before, after = versions(machine.active), versions(desired)
+    changed = [component for component in before if after.get(component, before[component]) != before[component]]
+    if changed:
+        lines = (f"{component} from {before[component]} to {after[component]}" for component in changed)
+        raise RefusedError(
+            f"The configuration would change the Kubernetes version of {name}: {', '.join(lines)}.",
+            hint="Use talos_kubernetes_upgrade (playbooks/upgrade_kubernetes.yml), which keeps the supported order.",
+        )
+
+
+def needs_reboot(active: Sequence[Document], desired: Sequence[Document]) -> bool:
+    """Whether the difference comes true with a reboot only."""
+    return bool(_fixed(legacy_document(active)) != _fixed(legacy_document(desired)))
+
+
+def _fixed(value: Any, path: str = "") -> Any:
+    if path not in _IMMEDIATE or not isinstance(value, Mapping):
+        return value
+    kept = {
+        key: _fixed(item, f"{path}.{key}" if path else key)
+        for key, item in value.items()
+        if key not in _IMMEDIATE[path]
+    }
+    return {key: item for key, item in kept.items() if item not in (None, {}, [])}
 
 
 def _reference(desired: Sequence[Document], machine: Machine, mode: Mode) -> Sequence[Document]:
@@ -79,7 +126,7 @@ def _change(name: str, document: str, before: Document | None, after: Document |
     before, after = masked(before), masked(after)
     if before and after:
         before, after = _only_differences(before, after)
-    return Change(action, "machine configuration", f"{name} {document}", before, after)
+    return Change(action, KIND, f"{name} {document}", before, after)
 
 
 def _only_differences(before: Document, after: Document) -> tuple[Document, Document]:

@@ -18,6 +18,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import
 from ansible_collections.dcm.platform.plugins.module_utils.talos.documents import at, dump, load
 
 AUTHORITIES = ("etcd", "k8s", "k8saggregator", "os")
+SERVICE_ACCOUNT = "k8sserviceaccount"  # has a key only
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
 _ENCRYPTION_KEYS = ("secretboxencryptionsecret", "aescbcencryptionsecret")
 
@@ -74,22 +75,49 @@ class Bundle:
         return dump([self.tree])
 
 
-def generate(contract: Contract) -> Bundle:
-    """A new bundle for a cluster of that version contract."""
+def generate(contract: Contract, certs: Mapping[str, Any] | None = None) -> Bundle:
+    """A new bundle for a cluster of that version contract.
+
+    ``certs``: authorities that exist already, as :func:`given_certs` returns them; only the others are made.
+    """
+    given = certs or {}
+    makers: Mapping[str, Callable[[], dict[str, str]]] = {
+        "etcd": lambda: _authority(pki.p256_key(), "etcd"),
+        "k8s": lambda: _authority(pki.p256_key(), "kubernetes"),
+        "k8saggregator": lambda: _authority(pki.p256_key(), None),
+        SERVICE_ACCOUNT: lambda: {"key": pki.to_base64(pki.key_to_pem(pki.rsa_key()))},
+        "os": lambda: _authority(pki.ed25519_key(), "talos"),
+    }
     return Bundle(
         {
             "cluster": {"id": contract.encode_cluster_id(secrets.token_bytes(32)), "secret": _random_key()},
             "secrets": {"bootstraptoken": _random_token(), "secretboxencryptionsecret": _random_key()},
             "trustdinfo": {"token": _random_token()},
-            "certs": {
-                "etcd": _authority(pki.p256_key(), "etcd"),
-                "k8s": _authority(pki.p256_key(), "kubernetes"),
-                "k8saggregator": _authority(pki.p256_key(), None),
-                "k8sserviceaccount": {"key": pki.to_base64(pki.key_to_pem(pki.rsa_key()))},
-                "os": _authority(pki.ed25519_key(), "talos"),
-            },
+            "certs": {name: dict(given[name]) if name in given else make() for name, make in makers.items()},
         }
     )
+
+
+def given_certs(certs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Authorities by their names in a bundle, checked; ``crt`` and ``key`` are PEM, or base64 of PEM.
+
+    Raises :class:`InputError` that names the place of the first problem.
+    """
+    return {name: _given(name, pair) for name, pair in certs.items()}
+
+
+def _given(name: str, pair: Any) -> dict[str, str]:
+    parts = ("key",) if name == SERVICE_ACCOUNT else ("crt", "key")
+    if name not in (*AUTHORITIES, SERVICE_ACCOUNT):
+        raise InputError(f"certs has no {name!r}, only {', '.join((*AUTHORITIES, SERVICE_ACCOUNT))}.")
+    if not isinstance(pair, Mapping) or set(pair) != set(parts):
+        raise InputError(f"certs.{name} must have {' and '.join(parts)}, and nothing else.")
+    pems = {part: pki.pem_of(pair[part], f"certs.{name}.{part}") for part in parts}
+    if name == SERVICE_ACCOUNT:
+        pki.load_key(pems["key"], f"certs.{name}.key")
+    else:
+        pki.check_pair(pki.KeyPair(pems["crt"], pems["key"]), f"certs.{name}")
+    return {part: pki.to_base64(pem) for part, pem in pems.items()}
 
 
 def _random_key() -> str:
@@ -181,5 +209,5 @@ _CHECKS: Mapping[str, Callable[[str, str], None]] = {
     "trustdinfo.token": _check_token,
     **{f"certs.{name}.crt": _check_certificate for name in AUTHORITIES},
     **{f"certs.{name}.key": _check_private_key for name in AUTHORITIES},
-    "certs.k8sserviceaccount.key": _check_private_key,
+    f"certs.{SERVICE_ACCOUNT}.key": _check_private_key,
 }

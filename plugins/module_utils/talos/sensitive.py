@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Secret
-from ansible_collections.dcm.platform.plugins.module_utils.engine.redaction import Redactor
+from ansible_collections.dcm.platform.plugins.module_utils.engine.redaction import MASK, Redactor
 
 # token, clusterSecret, secretboxEncryptionSecret, privateKey, presharedKey, passphrase, identityToken, apiToken …
 _SUFFIX = re.compile(r"(?:secret|token|password|passphrase|private_?key|preshared_?key)$", re.IGNORECASE)
@@ -43,6 +43,19 @@ def _is_secret(value: Any, name: str, *, inherited: bool) -> bool:
         return False
     named = inherited or name in _NAMES or _SUFFIX.search(name) is not None
     return named or (isinstance(value, str) and _patterns.text(value) != value)
+
+
+def shown(value: Any) -> Any:
+    """A copy of plain data that may be shown: every secret is a mask."""
+    return _shown(masked(value))
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return MASK if isinstance(value, Secret) else value
 
 
 def secret_texts(value: Any) -> Iterator[str]:

@@ -20,6 +20,7 @@ except ImportError:  # the engine reports a missing library with its package
 
 # Verification failures that say "right cluster, wrong name": X509_V_ERR_{HOSTNAME,EMAIL,IP_ADDRESS}_MISMATCH.
 NAME_MISMATCHES = frozenset({62, 63, 64})
+OUT_OF_DATE = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
 
 
 class PinMismatchError(ssl.SSLCertVerificationError):

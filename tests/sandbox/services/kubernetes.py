@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import datetime
 import functools
-import ipaddress
 import os
 import re
 import secrets
@@ -26,13 +25,11 @@ from pathlib import Path
 import requests
 import urllib3
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from kubernetes import client, config
 
 from tests.sandbox import golang
+from tests.sandbox.certificates import issue, key_pem, new_authority, new_key
 from tests.sandbox.cluster import Cluster, Object
 from tests.sandbox.service import (
     LabError,
@@ -62,6 +59,7 @@ NODES = ("worker-1", "worker-2", "worker-3")
 NODE_ANNOTATION = {"kwok.x-k8s.io/node": "fake"}
 NODE_CAPACITY = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "200Gi", "pods": "110"}
 READY_WITHIN = 30.0
+CERTIFICATES_LIVE = datetime.timedelta(days=3650)
 
 # Smaller heaps for a little more processor time: a lab shares its machine with the tests, and its cluster is small.
 ENVIRONMENT = {"GOGC": "50"}
@@ -377,67 +375,11 @@ def _write_keys(directory: Path) -> None:
 
     The authority's certificate is written last: where it is, the rest is complete. Its key is not kept.
     """
-    authority_key, key, accounts_key = (ec.generate_private_key(ec.SECP256R1()) for _unused in range(3))
-    authority_name = _common_name("dcm-lab")
-    authority_identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    authority = (
-        _certificate(authority_name, authority_name, authority_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .add_extension(authority_identifier, critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    authority = new_authority("dcm-lab", new_key())
     uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    leaf = (
-        _certificate(_common_name("localhost"), authority_name, key)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), loopback]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_identifier), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    write_private(directory / "service-account.key", _pem(accounts_key))
-    write_private(directory / "tls.key", _pem(key))
-    write_private(directory / "tls.crt", leaf.public_bytes(serialization.Encoding.PEM))
-    write_private(directory / "ca.crt", authority.public_bytes(serialization.Encoding.PEM))
-
-
-def _common_name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=3650))
-    )
-
-
-def _key_usage(authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # The one format in which the API server finds the public half as well.
-    traditional = serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(serialization.Encoding.PEM, traditional, serialization.NoEncryption())
+    leaf = issue(authority, uses, CERTIFICATES_LIVE, common_name="localhost", names=["localhost", "127.0.0.1"])
+    # The API server finds the public half as well in keys of this form.
+    write_private(directory / "service-account.key", key_pem(new_key()))
+    write_private(directory / "tls.key", leaf.key)
+    write_private(directory / "tls.crt", leaf.certificate)
+    write_private(directory / "ca.crt", authority.certificate)

@@ -109,6 +109,7 @@ def _machine_status(machine: Machine) -> dict[str, Any]:
         "version": machine.version,
         "boot_id": machine.boot_id,
         "installed": machine.disk.installed is not None,
+        "etcd": machine.etcd_state,
         "fingerprint": pki.fingerprint(machine.maintenance.certificate) if machine.maintenance else None,
         "requests": dict(machine.requests),
     }

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PAGE = 4096
+DATABASE_PAGES = 16
 PEER_PORT, CLIENT_PORT = 2380, 2379
 
 
@@ -78,6 +79,18 @@ class EtcdCluster:
         voters = self.voters()
         return len(set(voters) & set(running)) > len(voters) // 2
 
+    def why_not_removed(self, member_id: int, running: Collection[int]) -> str:
+        """What etcd says when the others would have no quorum without the member; empty when it lets the member go."""
+        voters = self.voters()
+        if member_id not in voters:
+            return ""
+        if len(voters) == 1:
+            return "etcdserver: re-configuration failed due to not enough started members"
+        staying = set(voters) - {member_id}
+        if member_id in running and len(staying & set(running)) <= len(staying) // 2:
+            return "etcdserver: unhealthy cluster"
+        return ""
+
     def elect(self, running: Collection[int]) -> int:
         """The leader's id, 0 without quorum; a new one is elected when the last one does not run."""
         if not self.has_quorum(running):
@@ -87,10 +100,14 @@ class EtcdCluster:
             self.term += 1
         return self.leader
 
-    def snapshot(self) -> bytes:
-        """Whole pages of a database, then the SHA-256 of them, as etcd writes snapshots."""
+    def pages(self) -> bytes:
+        """The database, in whole pages."""
         content = json.dumps({"cluster": self.id, "revision": self.revision}).encode()
-        pages = content.ljust(-(-len(content) // PAGE) * PAGE, b"\0")
+        return content.ljust(DATABASE_PAGES * PAGE, b"\0")
+
+    def snapshot(self) -> bytes:
+        """The database, then the SHA-256 of it, as etcd writes snapshots."""
+        pages = self.pages()
         return pages + hashlib.sha256(pages).digest()
 
 

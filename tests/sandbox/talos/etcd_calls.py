@@ -12,8 +12,10 @@ from grpclib.const import Status
 
 from tests.sandbox.talos.calls import Call, procedure, refuse, require_control_plane, single
 from tests.sandbox.talos.etcd import PAGE, EtcdCluster
+from tests.sandbox.talos.machine import Machine
 
 _SERVICE = "/machine.MachineService"
+_ALARM = message("machine.EtcdMemberAlarm").AlarmType
 
 
 def _running_cluster(call: Call, action: str, *, quorum: bool) -> EtcdCluster:
@@ -48,8 +50,9 @@ async def member_list(call: Call) -> AsyncIterator[Any]:
 async def status(call: Call) -> AsyncIterator[Any]:
     cluster = _running_cluster(call, "etcd status", quorum=False)
     member = cluster.members[call.machine.disk.etcd_member]
-    size = len(cluster.snapshot()) // PAGE * PAGE
+    size = len(cluster.pages())
     leader = cluster.elect(call.machine.world.running_members(cluster))
+    alarms = [f"memberID:{one.disk.etcd_member} alarm:{one.faults.etcd_alarm} " for one in _alarmed(call)]
     yield single(
         "machine.EtcdStatus",
         member_status={
@@ -61,22 +64,35 @@ async def status(call: Call) -> AsyncIterator[Any]:
             "raft_index": cluster.revision,
             "raft_term": cluster.term,
             "raft_applied_index": cluster.revision,
-            "errors": [] if leader else ["etcdserver: no leader"],
+            "errors": ([] if leader else ["etcdserver: no leader"]) + alarms,
             "is_learner": member.learner,
             "member_id": member.id,
         },
     )
 
 
+def _alarmed(call: Call) -> list[Machine]:
+    """The machines of the same cluster whose member has an alarm."""
+    machines = call.machine.world.machines.values()
+    cluster = call.machine.disk.etcd_cluster
+    return [machine for machine in machines if machine.faults.etcd_alarm and machine.disk.etcd_cluster == cluster]
+
+
 @procedure(f"{_SERVICE}/EtcdAlarmList")
 async def alarm_list(call: Call) -> AsyncIterator[Any]:
     _running_cluster(call, "etcd alarm list", quorum=True)
-    yield message("machine.EtcdAlarmListResponse")(messages=[{}])
+    alarms = [
+        {"member_id": machine.disk.etcd_member, "alarm": _ALARM.Value(machine.faults.etcd_alarm)}
+        for machine in _alarmed(call)
+    ]
+    yield message("machine.EtcdAlarmListResponse")(messages=[{"member_alarms": alarms}])
 
 
 @procedure(f"{_SERVICE}/EtcdAlarmDisarm")
 async def alarm_disarm(call: Call) -> AsyncIterator[Any]:
     _running_cluster(call, "etcd alarm disarm", quorum=True)
+    for machine in _alarmed(call):
+        machine.faults.etcd_alarm = ""
     yield single("machine.EtcdAlarmDisarm")
 
 
@@ -108,8 +124,8 @@ async def recover(call: Call) -> AsyncIterator[Any]:
 @procedure(f"{_SERVICE}/EtcdLeaveCluster")
 async def leave(call: Call) -> AsyncIterator[Any]:
     _running_cluster(call, "etcd leave", quorum=True)
-    if not call.machine.leave_etcd():
-        raise refuse(Status.UNKNOWN, "failed to leave cluster: etcdserver: re-configuration failed, not enough members")
+    if reason := call.machine.leave_etcd():
+        raise refuse(Status.UNKNOWN, f"failed to leave cluster: {reason}")
     yield single("machine.EtcdLeaveCluster")
 
 
@@ -134,9 +150,11 @@ async def remove_member(call: Call) -> AsyncIterator[Any]:
     cluster = _running_cluster(call, "etcd remove member", quorum=True)
     if call.request.member_id not in cluster.members:
         raise refuse(Status.NOT_FOUND, "etcdserver: member not found")
+    world = call.machine.world
+    if reason := cluster.why_not_removed(call.request.member_id, world.running_members(cluster)):
+        raise refuse(Status.UNKNOWN, f"failed to remove member: {reason}")
     removed = cluster.members[call.request.member_id].machine
     cluster.remove(call.request.member_id)
-    world = call.machine.world
     if removed in world.machines:
         world.machines[removed].etcd_removed()
     world.save_etcd()

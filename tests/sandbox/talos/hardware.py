@@ -145,16 +145,26 @@ class SystemDisk:
 class Faults:
     """What tests make go wrong.
 
-    ``unreachable``: ``refuse`` connections or let them ``hang``. ``boot_seconds`` is added to every boot.
-    ``lost_replies`` is how many replies to ApplyConfiguration get lost with their connection.
+    ``unreachable``: ``refuse`` connections or let them ``hang``. ``boot_seconds`` is added to every boot,
+    ``install_seconds`` to every installation. ``boot_fails`` is of upgrades: the boot loader takes the last system.
+    ``certificate_expired`` is of the API's own.
+    ``half_open``: connections outlive a reboot and are silent then. ``pods_fail``: static pods
+    of this version never become ready.
+    ``lost_replies`` is how many replies to calls that change the machine get lost with their connection.
+    ``etcd_alarm`` is ``NOSPACE`` or ``CORRUPT``, until somebody disarms it.
     """
 
     unreachable: str = ""
     install_fails: bool = False
     boot_fails: bool = False
     boot_seconds: float = 0.0
+    install_seconds: float = 0.0
+    half_open: bool = False
+    certificate_expired: bool = False
+    pods_fail: str = ""
     time_unsynchronised: bool = False
     lost_replies: int = 0
+    etcd_alarm: str = ""
 
 
 def image_slot(image: str) -> Slot:

@@ -18,6 +18,7 @@ from grpclib.const import Status
 
 from tests.sandbox.talos import pki
 from tests.sandbox.talos.calls import Call, procedure, refuse, require_control_plane, single
+from tests.sandbox.talos.etcd import PAGE
 from tests.sandbox.talos.machine import Machine
 
 _DISK_TYPE = message("storage.Disk").DiskType
@@ -97,11 +98,14 @@ async def time(call: Call) -> AsyncIterator[Any]:
 
 @procedure("/machine.MachineService/Read")
 async def read(call: Call) -> AsyncIterator[Any]:
-    files = {"/proc/sys/kernel/random/boot_id": f"{call.machine.boot_id}\n"}
-    path = call.request.path
+    machine, path = call.machine, call.request.path
+    files = {"/proc/sys/kernel/random/boot_id": f"{machine.boot_id}\n".encode()}
+    if machine.services_started and machine.etcd_cluster:  # before that, the data is not mounted
+        files["/var/lib/etcd/member/snap/db"] = machine.etcd_cluster.pages()
     if path not in files:
         raise refuse(Status.UNKNOWN, f"stat {path}: no such file or directory")
-    yield message("common.Data")(bytes=files[path].encode())
+    for start in range(0, len(files[path]), PAGE):
+        yield message("common.Data")(bytes=files[path][start : start + PAGE])
 
 
 @procedure("/machine.MachineService/Kubeconfig")

@@ -73,6 +73,13 @@ class Listener:
         for transport in list(self._connections):
             transport.close()
 
+    def abandon(self) -> None:
+        """As when the power fails: nobody tells the clients, whose connections are silent from then on."""
+        self._close_port()
+        for transport in self._connections:
+            transport.pause_reading()
+        self._connections.clear()
+
     def drop_connections(self) -> None:
         """At once, with what is not written yet."""
         for transport in list(self._connections):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import datetime
 import hashlib
 import logging
 import uuid
@@ -17,7 +18,7 @@ from tests.sandbox.talos import pki
 from tests.sandbox.talos.etcd import EtcdCluster, Member, read_snapshot
 from tests.sandbox.talos.hardware import Disk, Faults, Hardware, Slot, SystemDisk, image_slot, minor_version
 from tests.sandbox.talos.listener import Listener
-from tests.sandbox.talos.machine_config import ConfigError, Installation, MachineConfig, parse
+from tests.sandbox.talos.machine_config import STATIC_PODS, ConfigError, Installation, MachineConfig, parse
 
 if TYPE_CHECKING:
     from tests.sandbox.talos.world import World
@@ -180,9 +181,20 @@ class Machine:
         down = [service.id for service in self.services() if service.state != "Running"]
         if down:
             unmet.append(("services", ", ".join(f"{name} not running" for name in down)))
+        pods = [name for name, (_unused, ready) in self.static_pods().items() if not ready]
+        if pods:
+            unmet.append(("staticPods", ", ".join(f"{name} not ready" for name in pods)))
         if problem := self.node_problem():
             unmet.append(("nodeReady", problem))
         return unmet
+
+    def static_pods(self) -> dict[str, tuple[str, bool]]:
+        """By name, the image of each and whether it is ready."""
+        if self.config is None or not self.is_control_plane or not self.etcd_running:
+            return {}
+        images = {name: self.config.static_pod_image(name) for name in STATIC_PODS}
+        broken = self.faults.pods_fail
+        return {name: (image, not (broken and image.endswith(broken))) for name, image in images.items()}
 
     def node_problem(self) -> str:
         """Why the machine's Kubernetes node is not ready; empty when it is."""
@@ -258,7 +270,16 @@ class Machine:
         elif self.maintenance is not None:
             await self.listener.open(pki.server_context(self.maintenance, [], keyfile))
         elif self.config is not None and self.identity is not None:
-            await self.listener.open(pki.server_context(self.identity, self.config.accepted_os_authorities, keyfile))
+            identity = self._expired() if self.faults.certificate_expired else None
+            await self.listener.open(
+                pki.server_context(identity or self.identity, self.config.accepted_os_authorities, keyfile)
+            )
+
+    def _expired(self) -> pki.Identity | None:
+        """The certificate of a machine that could not renew it, or that lives in the past."""
+        authority = self.world.signing_authority(self)
+        past = datetime.timedelta()
+        return pki.issue_server(authority, self.hostname, [self.address], past) if authority else None
 
     async def _secure_api(self) -> None:
         """Workers get their certificate from a control plane's trustd; until one answers, the port is closed."""
@@ -362,7 +383,7 @@ class Machine:
 
     async def write_system(self, installation: Installation) -> None:
         """Put Talos on an empty disk; raises ``ValueError`` or :class:`ConfigError` when that cannot work."""
-        await asyncio.sleep(self.world.platform.durations.install)
+        await asyncio.sleep(self.world.platform.durations.install + self.faults.install_seconds)
         candidates = [disk for disk in self.hardware.disks if not disk.readonly]
         if installation.disk:
             candidates = [disk for disk in candidates if disk.path == installation.disk]
@@ -378,7 +399,7 @@ class Machine:
 
     async def write_upgrade(self, image: str) -> None:
         """Put a system next to the running one, for the next boot; raises ``ValueError`` when that cannot work."""
-        await asyncio.sleep(self.world.platform.durations.install)
+        await asyncio.sleep(self.world.platform.durations.install + self.faults.install_seconds)
         self.disk.pending = self._installed(image)
         self.save()
 
@@ -392,6 +413,8 @@ class Machine:
         self.stage = "rebooting"
         await self.listener.finish_requests()
         self.etcd_state = ""
+        if self.faults.half_open:
+            self.listener.abandon()
         self.listener.close()
         self.world.notify()
         await asyncio.sleep(self.world.platform.durations.reboot)
@@ -421,13 +444,13 @@ class Machine:
         await self._restart()
 
     async def reset(self, *, wipe: frozenset[str], whole_disk: bool, graceful: bool, reboot: bool) -> None:
-        """The sequence of Reset. The last member cannot leave etcd: then nothing is wiped and the machine reboots."""
+        """The sequence of Reset. If etcd cannot spare the member, nothing is wiped and the machine reboots."""
         self.stage = "resetting"
         await self.listener.finish_requests()
         self.world.notify()
         await asyncio.sleep(self.world.platform.durations.shutdown)
-        if graceful and self.etcd_cluster is not None and not self.leave_etcd():
-            log.warning("%s: reset failed: the last member cannot leave etcd", self.name)
+        if graceful and self.etcd_cluster is not None and (reason := self.leave_etcd()):
+            log.warning("%s: reset failed: %s", self.name, reason)
             await self._restart()
             return
         if whole_disk:
@@ -501,23 +524,23 @@ class Machine:
         self.world.notify()
 
     def etcd_removed(self) -> None:
-        """Others have removed the member: its etcd stops, the data stays."""
-        if self.etcd_running:
+        """Others have removed the member: its etcd stops, as soon as it hears of it, and the data stays."""
+        if self.etcd_state == "Running":
             self.etcd_state = "Failed"
 
-    def leave_etcd(self) -> bool:
-        """Leave the cluster, stop etcd and wipe its data; False for the last member, who stays."""
+    def leave_etcd(self) -> str:
+        """Leave the cluster, stop etcd and wipe its data; returns why not, if etcd cannot spare the member."""
         cluster = self.etcd_cluster
         if cluster is not None and self.disk.etcd_member in cluster.members:
-            if len(cluster.members) == 1:
-                return False
+            if reason := cluster.why_not_removed(self.disk.etcd_member, self.world.running_members(cluster)):
+                return reason
             cluster.remove(self.disk.etcd_member)
         self.disk.etcd_cluster, self.disk.etcd_member = "", 0
         self.etcd_state = "Finished"
         self.world.save_etcd()
         self.save()
         self.world.notify()
-        return True
+        return ""
 
 
 def _api_part(config: MachineConfig) -> Any:

@@ -22,6 +22,11 @@ from tests.sandbox.talos.known_keys import CONTROL_PLANE_KINDS, document_keys, k
 from tests.sandbox.talos.pki import Authority, load_key
 
 Document = dict[str, Any]
+STATIC_PODS = {
+    "kube-apiserver": ("KubeAPIServerConfig", "apiServer"),
+    "kube-controller-manager": ("KubeControllerManagerConfig", "controllerManager"),
+    "kube-scheduler": ("KubeSchedulerConfig", "scheduler"),
+}
 
 
 class ConfigError(Exception):
@@ -139,6 +144,11 @@ class MachineConfig:
     @property
     def kubelet_image(self) -> str:
         return str(self._get("KubeletConfig.image") or self._get("v1alpha1.machine.kubelet.image"))
+
+    def static_pod_image(self, name: str) -> str:
+        """Of ``kube-apiserver`` and the other two."""
+        kind, section = STATIC_PODS[name]
+        return str(self._get(f"{kind}.image") or self._get(f"v1alpha1.cluster.{section}.image"))
 
     @property
     def registers_node(self) -> bool:

@@ -204,11 +204,16 @@ def _node_statuses(machine: Machine) -> Specs:
 
 
 def _static_pods(machine: Machine) -> Specs:
-    if not machine.is_control_plane or not machine.etcd_running:
-        return {}
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-    return {f"kube-system/{name}-{machine.hostname}": {"podStatus": status} for name in names}
+    return {
+        f"kube-system/{name}-{machine.hostname}": {
+            "podStatus": {
+                "phase": "Running",
+                "conditions": [{"type": "Ready", "status": str(ready)}],
+                "containerStatuses": [{"name": name, "image": image, "ready": ready}],
+            }
+        }
+        for name, (image, ready) in machine.static_pods().items()
+    }
 
 
 def _kubelet_specs(machine: Machine) -> Specs:

@@ -35,6 +35,11 @@ _ONE_TO_MANY = ("/machine.MachineService/", "/cluster.", "/inspect.", "/storage.
 
 
 APPLY = "/machine.MachineService/ApplyConfiguration"
+_LOSABLE = {
+    APPLY,
+    "/machine.LifecycleService/Upgrade",
+    *(f"/machine.MachineService/{name}" for name in ("Reboot", "Reset", "Upgrade")),
+}
 
 
 async def serve(endpoint: Machine, path: str, stream: Any) -> None:
@@ -50,7 +55,7 @@ async def serve(endpoint: Machine, path: str, stream: Any) -> None:
     else:
         replies = _execute_at(call, path, targets[0])
     async for reply in replies:
-        if path == APPLY and endpoint.faults.lost_replies:
+        if path in _LOSABLE and endpoint.faults.lost_replies:
             endpoint.faults.lost_replies -= 1
             endpoint.listener.drop_connections()
             return

@@ -116,7 +116,7 @@ def test_any_other_apply_keeps_a_tried_configuration(tmp_path: Path, data: bytes
 
     async def scenario(lab: TalosLab) -> None:
         await lab.up("cp-1")
-        await lab.apply("cp-1", lab.cluster.config(**LIVE), "TRY", try_mode_timeout={"nanos": 200_000_000})
+        await lab.apply("cp-1", lab.cluster.config(**LIVE), "TRY", try_mode_timeout={"seconds": 30})
         if data is None:
             await lab.apply("cp-1", lab.cluster.config(), dry_run=True)
         else:
@@ -348,8 +348,58 @@ def test_members_leave_and_are_removed(tmp_path: Path) -> None:
         reply = await lab.call("cp-1", f"{MACHINE}/EtcdMemberList")
         assert [member.hostname for member in reply.messages[0].members] == [lab["cp-1"].hostname]
         assert lab["cp-2"].etcd_state == "Failed"
+        with refused(Status.UNKNOWN, "re-configuration failed due to not enough started members"):
+            await lab.call("cp-1", f"{MACHINE}/EtcdLeaveCluster")
 
     play(tmp_path, scenario, "cp-1 cp-2 cp-3")
+
+
+def test_etcd_keeps_its_quorum(tmp_path: Path) -> None:
+    async def scenario(lab: TalosLab) -> None:
+        await lab.up("cp-1", "cp-2", "cp-3")
+        lab["cp-3"].power_off()
+        alive, dead = (lab[name].disk.etcd_member for name in ("cp-2", "cp-3"))
+        with refused(Status.UNKNOWN, "failed to remove member: etcdserver: unhealthy cluster"):
+            await lab.call("cp-1", f"{MACHINE}/EtcdRemoveMemberByID", member_id=alive)
+        with refused(Status.UNKNOWN, "failed to leave cluster: etcdserver: unhealthy cluster"):
+            await lab.call("cp-2", f"{MACHINE}/EtcdLeaveCluster")
+        await lab.call("cp-1", f"{MACHINE}/EtcdRemoveMemberByID", member_id=dead)
+        await lab.call("cp-1", f"{MACHINE}/EtcdRemoveMemberByID", member_id=alive)
+
+    play(tmp_path, scenario, "cp-1 cp-2 cp-3")
+
+
+def test_data_of_etcd_can_be_seen_once_it_is_mounted(tmp_path: Path) -> None:
+    path = "/var/lib/etcd/member/snap/db"
+
+    async def scenario(lab: TalosLab) -> None:
+        await lab.up("cp-1")
+        chunks = await lab.stream("cp-1", f"{MACHINE}/Read", path=path)
+        snapshot = b"".join(chunk.bytes for chunk in await lab.stream("cp-1", f"{MACHINE}/EtcdSnapshot"))
+        assert len(chunks) > 1
+        assert b"".join(chunk.bytes for chunk in chunks) == snapshot[:-32]
+        lab["cp-1"].faults.boot_seconds = 60
+        await lab.call("cp-1", f"{MACHINE}/Reboot")
+        await lab.until(lambda: lab["cp-1"].stage == "booting" and lab["cp-1"].api_open)
+        with refused(Status.UNKNOWN, f"stat {path}: no such file or directory"):
+            await lab.stream("cp-1", f"{MACHINE}/Read", path=path)
+
+    play(tmp_path, scenario)
+
+
+def test_alarms_of_etcd_last_until_they_are_disarmed(tmp_path: Path) -> None:
+    async def scenario(lab: TalosLab) -> None:
+        await lab.up("cp-1", "cp-2")
+        lab["cp-2"].faults.etcd_alarm = "NOSPACE"
+        (reply,) = (await lab.call("cp-1", f"{MACHINE}/EtcdAlarmList")).messages
+        assert [(one.member_id, one.alarm) for one in reply.member_alarms] == [(lab["cp-2"].disk.etcd_member, 1)]
+        status = (await lab.call("cp-1", f"{MACHINE}/EtcdStatus")).messages[0].member_status
+        assert "alarm:NOSPACE" in status.errors[0]
+        await lab.call("cp-1", f"{MACHINE}/EtcdAlarmDisarm")
+        (reply,) = (await lab.call("cp-2", f"{MACHINE}/EtcdAlarmList")).messages
+        assert not reply.member_alarms
+
+    play(tmp_path, scenario, "cp-1 cp-2")
 
 
 def test_health_check_says_what_is_missing(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import message
-from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpclib.const import Status
 from grpclib.exceptions import StreamTerminatedError
 
+from tests.sandbox.certificates import issue
 from tests.sandbox.talos import pki
 from tests.unit.sandbox.talos_lab import (
     MACHINE,
@@ -42,11 +42,11 @@ def test_machines_wait_in_maintenance_and_tell_their_fingerprint(tmp_path: Path)
         context = client_context(tmp_path, None, None)
         _unused, writer = await asyncio.open_connection(machine.address, lab.world.platform.port, ssl=context)
         secured = writer.get_extra_info("ssl_object")
-        leaf = x509.load_der_x509_certificate(secured.getpeercert(binary_form=True))
+        leaf = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True))
         assert secured.version() == "TLSv1.3"
         assert secured.selected_alpn_protocol() == "h2"
         assert machine.maintenance is not None
-        assert pki.fingerprint(machine.maintenance.certificate) == pki.fingerprint(pki._pem(leaf))
+        assert pki.fingerprint(machine.maintenance.certificate) == pki.fingerprint(leaf)
         writer.close()
         disks = await lab.call("cp-1", "/storage.StorageService/Disks")
         assert [disk.device_name for disk in disks.messages[0].disks] == ["/dev/sda", "/dev/sdb"]
@@ -132,7 +132,7 @@ def test_server_certificate_is_signed_by_the_authority_of_the_configuration(tmp_
 
 def _client_and_server_certificate(authority: pki.Authority) -> pki.Identity:
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-    return pki._issue(authority, pki._name(organizations=["os:admin"]), usages, datetime.timedelta(hours=1))
+    return issue(authority, usages, datetime.timedelta(hours=1), organizations=["os:admin"])
 
 
 @pytest.mark.parametrize("certificate", ["none", "of another authority", "for clients and servers"])

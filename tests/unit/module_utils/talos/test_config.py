@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,41 +13,14 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
 from ansible_collections.dcm.platform.plugins.module_utils.talos.config import check, render
 from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import Contract
 from ansible_collections.dcm.platform.plugins.module_utils.talos.documents import at
-from ansible_collections.dcm.platform.plugins.module_utils.talos.inputs import Inputs
+from ansible_collections.dcm.platform.plugins.module_utils.talos.inputs import Inputs, Link
 from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import Bundle
 
+from tests.unit.module_utils.talos.talos_inputs import EVERYTHING
+from tests.unit.module_utils.talos.talos_schema import validate
+
 CONTRACT = Contract(1, 13)
-SCHEMA = Path(
-    os.environ.get("DCM_TALOS_SCHEMA") or Path(__file__).resolve().parents[5] / "shared/data/talos-config.schema.json"
-)
-# Fields that Talos 1.14, whose schema it is, still reads but does not list any more.
-NOT_IN_SCHEMA = {
-    ("machine", "install"),
-    ("machine", "kubelet"),
-    ("machine", "nodeLabels"),
-    ("machine", "features", "hostDNS"),
-    ("machine", "features", "kubePrism"),
-    ("persist",),
-    *(
-        ("cluster", name)
-        for name in (
-            "aggregatorCA",
-            "apiServer",
-            "ca",
-            "clusterName",
-            "controlPlane",
-            "controllerManager",
-            "discovery",
-            "id",
-            "network",
-            "proxy",
-            "scheduler",
-            "secret",
-            "secretboxEncryptionSecret",
-            "serviceAccount",
-        )
-    ),
-}
+FACTORY = "factory.talos.dev/metal-installer"
 
 
 @pytest.fixture(name="inputs")
@@ -197,16 +167,7 @@ def test_no_private_key_reaches_a_worker(inputs: Inputs, bundle: Bundle) -> None
 
 @pytest.mark.parametrize("machine_type", ["controlplane", "worker"])
 def test_the_schema_of_talos(inputs: Inputs, machine_type: str) -> None:
-    if not SCHEMA.exists():
-        pytest.skip("Talos's configuration schema is not here: set DCM_TALOS_SCHEMA to it")
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads(SCHEMA.read_text())
-    legacy, hostname = rendered(dataclasses.replace(inputs, machine_type=machine_type))
-    jsonschema.Draft202012Validator(schema).validate(hostname)
-    for path in NOT_IN_SCHEMA:
-        parent = at(legacy, ".".join(path[:-1])) if path[:-1] else legacy
-        parent.pop(path[-1], None)
-    jsonschema.Draft202012Validator({**schema, "oneOf": [{"$ref": "#/$defs/v1alpha1.Config"}]}).validate(legacy)
+    validate(rendered(dataclasses.replace(inputs, machine_type=machine_type, **EVERYTHING)))
 
 
 @pytest.mark.row("TAL-09")
@@ -220,6 +181,28 @@ def test_rendering_is_deterministic(inputs: Inputs) -> None:
     [
         ({"hostname": "cp-1"}, (1, "hostname"), "cp-1"),
         ({"hostname": "cp-1"}, (1, "auto"), None),
+        ({"install_disk": ""}, (0, "machine.install.disk"), None),
+        (
+            {"install_disk_selector": {"model": "Samsung*"}},
+            (0, "machine.install"),
+            {
+                "diskSelector": {"model": "Samsung*"},
+                "image": "ghcr.io/siderolabs/installer:v1.13.9",
+                "wipe": False,
+                "grubUseUKICmdline": True,
+            },
+        ),
+        ({"install_schematic": "a" * 64}, (0, "machine.install.image"), f"{FACTORY}/{'a' * 64}:v1.13.9"),
+        (
+            {"talos_version": "1.14.0"},
+            (0, "machine.install.image"),
+            f"{FACTORY}/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.14.0",
+        ),
+        ({"network_policies": True}, (0, "cluster.network.cni"), {"flannel": {"kubeNetworkPoliciesEnabled": True}}),
+        ({"node_labels": {"pool": 7}}, (0, "machine.nodeLabels.pool"), "7"),
+        ({"node_taints": {"pool": "data:NoSchedule"}}, (0, "machine.nodeTaints"), {"pool": "data:NoSchedule"}),
+        ({"allow_scheduling_on_control_planes": True}, (0, "cluster.allowSchedulingOnControlPlanes"), True),
+        ({"audit_policy": {"rules": []}}, (0, "cluster.apiServer.auditPolicy"), {"rules": []}),
         ({"install_disk": "/dev/vda"}, (0, "machine.install.disk"), "/dev/vda"),
         ({"install_image": "example.com/installer:v1"}, (0, "machine.install.image"), "example.com/installer:v1"),
         ({"kubernetes_version": "v1.35.0"}, (0, "machine.kubelet.image"), "ghcr.io/siderolabs/kubelet:v1.35.0"),
@@ -246,6 +229,13 @@ def test_inputs(inputs: Inputs, options: dict[str, Any], path: tuple[int, str], 
         ({"talos_version": "1.13"}, "talos_version '1.13' is not a full version"),
         ({"kubernetes_version": "latest"}, "kubernetes_version 'latest' is not a full version"),
         ({"hostname": "CP_1"}, "hostname 'CP_1' is not a DNS name"),
+        ({"install_schematic": "latest"}, "install_schematic is not the id of a schematic"),
+        ({"install_schematic": "a" * 64, "install_image": "x"}, "install_image and install_schematic exclude"),
+        ({"install_disk": "/dev/sda", "install_disk_selector": "x"}, "install_disk and install_disk_selector exclude"),
+        ({"vip": "10.0.0.10"}, "vip and vip_link belong together"),
+        ({"vip": "k8s", "vip_link": "eth0"}, "vip 'k8s' is not an address"),
+        ({"nameservers": ["dns"]}, "nameservers: 'dns' is not an address"),
+        ({"network_policies": True, "cni": "none"}, "network_policies is a switch of Flannel"),
         ({"pod_subnets": []}, "must each name at least one network"),
         ({"pod_subnets": ["10.64.0.1/16"]}, "must be networks in CIDR notation: 10.64.0.1/16 has host bits set"),
         ({"pod_subnets": ["10.97.0.0/16"]}, "must not overlap, but 10.97.0.0/16 and 10.96.0.0/12 do"),
@@ -281,12 +271,62 @@ DOCUMENT = {"apiVersion": "v1alpha1"}
         ({"machine": {"network": {"hostname": "x"}}}, "HostnameConfig and machine.network.hostname exclude each other"),
         ({**DOCUMENT, "kind": "UnattendedInstallConfig"}, "UnattendedInstallConfig and machine.install exclude"),
         ({**DOCUMENT, "kind": "DiscoveryIdentityConfig"}, "cluster.id and cluster.secret exclude"),
+        ({**DOCUMENT, "kind": "KubePrismConfig"}, "KubePrismConfig and machine.features.kubePrism exclude"),
+        ({**DOCUMENT, "kind": "KubeClusterConfig"}, "cluster.controlPlane and cluster.clusterName exclude"),
+        ({**DOCUMENT, "kind": "ResolverConfig", "hostDNS": {"enabled": True}}, "machine.features.hostDNS exclude"),
+        ({**DOCUMENT, "kind": "HostnameConfig", "hostname": "x"}, "HostnameConfig has both hostname and auto"),
     ],
 )
 def test_what_talos_refuses_is_refused_before(inputs: Inputs, patch: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         render(worker(inputs), CONTRACT, [patch])
     assert message in str(caught.value)
+
+
+def test_network_documents(inputs: Inputs) -> None:
+    """They are the same in all contracts, and stand after the host name."""
+    documents = rendered(dataclasses.replace(inputs, **EVERYTHING))[2:]
+    assert documents == [
+        {**DOCUMENT, "kind": "ResolverConfig", "nameservers": [{"address": "10.0.0.1"}]},
+        {**DOCUMENT, "kind": "TimeSyncConfig", "ntp": {"servers": ["time.example.com"]}},
+        {
+            **DOCUMENT,
+            "kind": "LinkConfig",
+            "name": "eth0",
+            "up": True,
+            "mtu": 9000,
+            "addresses": [{"address": "10.0.0.11/24"}],
+            "routes": [{"gateway": "10.0.0.1"}, {"destination": "10.1.0.0/16", "metric": 100}],
+        },
+        {**DOCUMENT, "kind": "LinkConfig", "name": "eth1", "up": True},
+        {**DOCUMENT, "kind": "DHCPv4Config", "name": "eth1"},
+        {**DOCUMENT, "kind": "Layer2VIPConfig", "name": "10.0.0.10", "link": "eth0"},
+    ]
+    kinds = [document["kind"] for document in rendered(worker(dataclasses.replace(inputs, **EVERYTHING)))[1:]]
+    assert "Layer2VIPConfig" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"addresses": ["10.0.0.11"]}, "links: '10.0.0.11' of eth0 is not an address with a prefix"),
+        ({"gateway": "router"}, "links: the gateway 'router' of eth0 is not an address"),
+    ],
+)
+def test_links_that_cannot_be_right(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Link("eth0", **options)
+    assert message in str(caught.value)
+
+
+def test_an_expression_is_for_1_14(inputs: Inputs) -> None:
+    with pytest.raises(InputError, match=r"an expression, which contract 1\.13 does not know"):
+        rendered(dataclasses.replace(inputs, install_disk_selector="disk.rotational"))
+
+
+def test_no_contract_is_newer_than_the_talos_that_reads_it(inputs: Inputs) -> None:
+    with pytest.raises(InputError, match=r"Talos 1\.13\.9 does not know configurations of contract 1\.14"):
+        render(inputs, Contract(1, 14))
 
 
 def test_a_configuration_needs_its_main_document() -> None:

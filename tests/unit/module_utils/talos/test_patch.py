@@ -165,6 +165,12 @@ def test_merging_cluster(before: Any, patch: Any, after: Any) -> None:
             {"configuration": {"b": 1}},
         ),
         ("KubeAuthenticationConfig", {"configuration": {"a": 1}}, {"configuration": {}}, {"configuration": {}}),
+        (
+            "KubeCredentialProviderConfig",
+            {"configuration": {"a": 1}},
+            {"configuration": {"b": 1}},
+            {"configuration": {"b": 1}},
+        ),
         ("KubeStaticPodConfig", {"pod": {"a": 1}}, {"pod": {"b": 1}}, {"pod": {"b": 1}}),
         ("CRIBaseRuntimeSpecConfig", {"overrides": {"a": 1}}, {"overrides": {"b": 1}}, {"overrides": {"b": 1}}),
         ("NetworkRuleConfig", {"ingress": [1]}, {"ingress": [2]}, {"ingress": [2]}),
@@ -175,6 +181,22 @@ def test_merging_cluster(before: Any, patch: Any, after: Any) -> None:
             {"portSelector": {"ports": [2], "protocol": "tcp"}},
         ),
         ("BGPInstanceConfig", {"neighbors": [1]}, {"neighbors": [2]}, {"neighbors": [2]}),
+        ("BGPInstanceConfig", {"advertise": ["a"]}, {"advertise": ["b"]}, {"advertise": ["b"]}),
+        ("BGPInstanceConfig", {"importRoutes": [1]}, {"importRoutes": [2]}, {"importRoutes": [2]}),
+        (
+            "KubeletConfig",
+            {"extraArgs": {"a": ["1"], "b": "x"}},
+            {"extraArgs": {"a": "2"}},
+            {"extraArgs": {"a": "2", "b": "x"}},
+        ),
+        ("KubeletConfig", {"clusterDNS": ["a"]}, {"clusterDNS": ["b"]}, {"clusterDNS": ["a", "b"]}),
+        ("KubeCoreDNSConfig", {"enabled": True}, {"enabled": False}, {"enabled": False}),
+        (
+            "ExtensionServiceConfig",
+            {"environment": ["A=1"]},
+            {"environment": ["A=2"]},
+            {"environment": ["A=1", "A=2"]},
+        ),
         (
             "ExtensionServiceConfig",
             {"configFiles": [{"mountPath": "/a", "content": "1"}]},
@@ -259,6 +281,32 @@ DELETIONS = [
 )
 def test_deleting(base: Any, patch: Any, after: Any) -> None:
     assert apply_patches([base], [patch]) == [after]
+
+
+def test_all_deletions_of_a_document_come_before_its_merges() -> None:
+    base = legacy({"network": {"interfaces": [{"interface": "eth0", "mtu": 1}], "nameservers": ["a"]}})
+    patch = legacy(
+        {
+            "network": {
+                "interfaces": [{"interface": "eth0", "mtu": 2}, {"interface": "eth0", **DELETE}],
+                "nameservers": ["b"],
+            }
+        }
+    )
+    assert apply_patches([base], [patch]) == [
+        legacy({"network": {"interfaces": [{"interface": "eth0", "mtu": 2}], "nameservers": ["a", "b"]}})
+    ]
+
+
+def test_kinds_of_patches_mix_in_order() -> None:
+    """Each is told by what it is: documents, or a list of operations; as data or as YAML text."""
+    patches = [
+        legacy({"a": 1}),
+        [{"op": "add", "path": "/machine/b", "value": 2}],
+        "- op: replace\n  path: /machine/a\n  value: 3\n",
+        "machine: {c: 4}",
+    ]
+    assert apply_patches([legacy({})], patches) == [legacy({"a": 3, "b": 2, "c": 4})]
 
 
 def test_deleting_a_document() -> None:
@@ -374,3 +422,62 @@ def test_the_arguments_stay_as_they_are(base: Any, patch: Any) -> None:
     kept = copy.deepcopy((documents, patches))
     apply_patches(documents, patches)
     assert (documents, patches) == kept
+
+
+NAMES = st.sampled_from(["eth0", "eth1", "eth2"])
+INTERFACES = st.lists(
+    st.builds(lambda name, fields: {"interface": name, **fields}, NAMES, WITHOUT_LISTS),
+    unique_by=lambda item: str(item["interface"]),
+)
+
+
+@given(INTERFACES, INTERFACES)
+def test_elements_with_a_name_are_merged_and_keep_their_order(base: Any, patch: Any) -> None:
+    def config(interfaces: Any) -> Any:
+        return legacy({"network": {"interfaces": copy.deepcopy(interfaces)}})
+
+    once = apply_patches([config(base)], [config(patch)])
+    merged = once[0]["machine"]["network"]["interfaces"]
+    known = [item["interface"] for item in base]
+    assert [item["interface"] for item in merged] == [
+        *known,
+        *(item["interface"] for item in patch if item["interface"] not in known),
+    ]
+    untouched = [item for item in base if item["interface"] not in {other["interface"] for other in patch}]
+    assert all(item in merged for item in untouched)
+    assert apply_patches(once, [config(patch)]) == once
+
+
+@given(MAPS, st.data())
+def test_deleting_a_key_deletes_only_that(base: Any, data: st.DataObject) -> None:
+    paths = sorted(leaves(base), key=str)
+    if not paths or paths == [()]:
+        return
+    path = data.draw(st.sampled_from([one for one in paths if one]))
+    patch: Any = DELETE
+    for part in reversed(path):
+        patch = {part: patch}
+    after = leaves(apply_patches([legacy(base)], [legacy(patch)])[0]["machine"])
+    expected = {key: value for key, value in leaves(base).items() if key != path}
+    assert {key: value for key, value in after.items() if value != {}} == {
+        key: value for key, value in expected.items() if value != {}
+    }
+    with pytest.raises(InputError, match="lookup failed"):
+        apply_patches(apply_patches([legacy(base)], [legacy(patch)]), [legacy(patch)])
+
+
+@given(MAPS, MAPS, MAPS)
+def test_one_patch_after_the_other_or_both_at_once(base: Any, first: Any, second: Any) -> None:
+    """A list of patches is nothing but each in its order; documents in one text likewise."""
+    stepwise = apply_patches(apply_patches([legacy(base)], [legacy(first)]), [legacy(second)])
+    assert apply_patches([legacy(base)], [legacy(first), legacy(second)]) == stepwise
+
+
+@given(MAPS, KEYS, VALUES)
+def test_an_operation_touches_its_own_place_only(base: Any, key: str, value: Any) -> None:
+    operations = [{"op": "add", "path": f"/machine/{key}", "value": value}]
+    (patched,) = apply_patches([legacy(base)], [operations])
+    assert patched["machine"] == {**base, key: value}
+    assert apply_patches([patched], [operations]) == [patched]
+    removed = apply_patches([patched], [[{"op": "remove", "path": f"/machine/{key}"}]])
+    assert removed == [legacy({name: item for name, item in base.items() if name != key})]

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Keys and certificates, read back with OpenSSL."""
+"""Keys and certificates, read back with the program ``openssl``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def text_of(certificate: bytes) -> str:
     return openssl("x509", "-noout", "-text", "-nameopt", "RFC2253", data=certificate)
 
 
+MINUTE = datetime.timedelta(minutes=1)
 AUTHORITIES = [
     # name, subject, algorithm of the key, signature
     ("os", "O=talos", "ED25519", "ED25519"),
@@ -115,6 +116,36 @@ def test_client_certificates_are_those_of_talosctl(bundle: Bundle, tmp_path: Pat
         (tmp_path / name).write_bytes(content)
     verified = ("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile")
     assert "OK" in openssl(*verified, str(tmp_path / "ca.pem"), str(tmp_path / "client.pem"))
+
+
+def test_kubernetes_certificates_are_those_of_talos(bundle: Bundle, tmp_path: Path) -> None:
+    authority = bundle.authority("k8s")
+    year = datetime.timedelta(hours=8760)
+    pair = pki.kubernetes_client_certificate(authority, "admin", ["system:masters"], year)
+    lines = [line.strip() for line in text_of(pair.certificate).splitlines()]
+    assert "Subject: CN=admin,O=system:masters" in lines
+    assert "Issuer: O=kubernetes" in lines
+    assert "NIST CURVE: P-256" in lines
+    assert "Signature Algorithm: ecdsa-with-SHA256" in lines
+    assert "TLS Web Client Authentication" in lines
+    assert pair.key.startswith(b"-----BEGIN EC PRIVATE KEY-----\n")
+    assert abs(pki.expiry(pair.certificate, "x") - datetime.datetime.now(datetime.UTC) - year) < 5 * MINUTE
+    for name, content in (("ca.pem", authority.certificate), ("client.pem", pair.certificate)):
+        (tmp_path / name).write_bytes(content)
+    verified = ("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile")
+    assert "OK" in openssl(*verified, str(tmp_path / "ca.pem"), str(tmp_path / "client.pem"))
+
+
+def test_an_authority_without_a_key_identifier(tmp_path: Path) -> None:
+    """As others than Talos make them; bundles may be built on such."""
+    key, cert = tmp_path / "ca.key", tmp_path / "ca.pem"
+    openssl("genpkey", "-algorithm", "ed25519", "-out", str(key))
+    options = ("-subj", "/O=talos", "-days", "2", "-addext", "subjectKeyIdentifier=none")
+    openssl("req", "-x509", "-new", "-key", str(key), *options, "-out", str(cert))
+    authority = pki.KeyPair(cert.read_bytes(), key.read_bytes())
+    assert "Subject Key Identifier" not in text_of(authority.certificate)
+    (tmp_path / "client.pem").write_bytes(pki.client_certificate(authority).certificate)
+    assert "OK" in openssl("verify", "-CAfile", str(cert), str(tmp_path / "client.pem"))
 
 
 def test_a_session_is_short_and_forgives_a_slow_clock(bundle: Bundle) -> None:

@@ -10,7 +10,14 @@ from typing import Any, get_args
 import pytest
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import render_diff
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import RefusedError
-from ansible_collections.dcm.platform.plugins.module_utils.talos.plan import Condition, Machine, Mode, missing, plan
+from ansible_collections.dcm.platform.plugins.module_utils.talos.plan import (
+    Condition,
+    Machine,
+    Mode,
+    missing,
+    needs_reboot,
+    plan,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,6 +96,35 @@ def test_maintenance(mode: Mode) -> None:
 def test_a_worker_does_not_become_a_control_plane() -> None:
     with pytest.raises(RefusedError, match="w-1 is a worker; a configuration cannot make it a controlplane"):
         plan([config(type="controlplane")], running([config()]), "auto", "w-1")
+
+
+def kubelet(version: str) -> dict[str, Any]:
+    return config(kubelet={"image": f"ghcr.io/siderolabs/kubelet:v{version}"})
+
+
+def test_another_kubernetes_version_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"the Kubernetes version of w-1: kubelet from 1\.36\.3 to 1\.37\.0"):
+        plan([kubelet("1.37.0")], running([kubelet("1.36.3")]), "auto", "w-1")
+    mirrored = config(kubelet={"image": "registry.example.com/kubelet:v1.36.3"})
+    assert plan([mirrored], running([kubelet("1.36.3")]), "auto", "w-1")
+
+
+@pytest.mark.parametrize(
+    ("machine", "cluster", "reboot"),
+    [
+        ({"nodeLabels": {"a": "1"}}, {}, False),
+        ({"sysctls": {"a": "1"}, "kubelet": {"extraArgs": {"v": "2"}}}, {}, False),
+        ({"features": {"kubePrism": {"enabled": True}}}, {}, False),
+        ({}, {"apiServer": {"extraArgs": {"v": "2"}}}, False),
+        ({"env": {}, "files": []}, {}, False),
+        ({"env": {"a": "1"}}, {}, True),
+        ({"files": [{"path": "/var/x"}]}, {}, True),
+        ({"features": {"diskQuotaSupport": True}}, {}, True),
+        ({"token": "other"}, {}, True),
+    ],
+)
+def test_what_needs_a_reboot(machine: Any, cluster: Any, reboot: bool) -> None:
+    assert needs_reboot([config(), HOSTNAME], [{**config(**machine), "cluster": cluster}, SYSCTL]) == reboot
 
 
 SCALARS = st.one_of(st.booleans(), st.integers(0, 3), st.sampled_from("xy"))

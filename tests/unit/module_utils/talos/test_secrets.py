@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
 from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import Contract, parse_contract
-from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import Bundle, parse
+from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import Bundle, generate, parse
 
 TOKEN = r"[a-z0-9]{6}\.[a-z0-9]{16}"
 
@@ -46,6 +46,15 @@ def test_cluster_ids_were_safe_in_urls_before_1_14() -> None:
     data = b"\xff" * 32
     assert Contract(1, 13).encode_cluster_id(data).startswith("____")
     assert Contract(1, 14).encode_cluster_id(data).startswith("////")
+
+
+def test_a_bundle_of_1_14_differs_in_its_id_only(bundle: Bundle) -> None:
+    newer = generate(Contract(1, 14))
+    parse(newer.tree)
+    assert len(base64.b64decode(newer.cluster["id"], validate=True)) == 32
+    assert {key: sorted(value) for key, value in newer.tree.items()} == {
+        key: sorted(value) for key, value in bundle.tree.items()
+    }
 
 
 def test_two_bundles_have_nothing_in_common(bundle: Bundle, other_bundle: Bundle) -> None:
@@ -128,7 +137,7 @@ def test_contracts(version: str) -> None:
     assert parse_contract(version) == (1, 13)
 
 
-@pytest.mark.parametrize("version", ["1.12.4", "1.14.0", "2.13", "latest", "", "1"])
+@pytest.mark.parametrize("version", ["1.12.4", "1.15.0", "2.13", "latest", "", "1"])
 def test_unknown_contracts(version: str) -> None:
-    with pytest.raises(InputError, match=r"It knows 1\.13;"):
+    with pytest.raises(InputError, match=r"It knows 1\.13, 1\.14;"):
         parse_contract(version)
