@@ -8,9 +8,13 @@ it ends. Everything runs, also after something failed; the figures at the end sa
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ansible_runner import BIN
+from tests.sandbox.lab import Lab
 from tests.staging import ROOT
 
 LANES = 2
@@ -57,13 +62,37 @@ class Report:
     output: str
 
 
-def _run(check: str, command: Command) -> Report:
+class Lanes:
+    """Where the commands of a lane find the lab that they share: to start one for each would cost more than the tests.
+
+    What needs a lab of its own makes one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._local = threading.local()
+        self._numbers = itertools.count(1)
+
+    def environment(self) -> dict[str, str]:
+        """Of the calling thread's lane."""
+        if not hasattr(self._local, "lab"):
+            self._local.lab = self._directory / f"lane-{next(self._numbers)}"
+        return {**os.environ, "DCM_TEST_LAB": str(self._local.lab)}
+
+    def close(self) -> None:
+        """End the labs."""
+        for lab in self._directory.iterdir():
+            Lab(lab).down()
+
+
+def _run(check: str, command: Command, lanes: Lanes) -> Report:
     shown = " ".join(part.name if isinstance(part, Path) else part for part in command)
     print(f"begins: {shown}", flush=True)
     began = time.monotonic()
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
+        env=lanes.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -82,8 +111,12 @@ def main() -> int:
         return 2
     os.environ.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1")
     began, reports = time.monotonic(), []
-    with ThreadPoolExecutor(LANES) as pool:
-        running = [pool.submit(_run, name, command) for name in names for command in checks[name]]
+    with (
+        tempfile.TemporaryDirectory(prefix="dcm-test-") as directory,
+        contextlib.closing(Lanes(Path(directory))) as lanes,
+        ThreadPoolExecutor(LANES) as pool,
+    ):
+        running = [pool.submit(_run, name, command, lanes) for name in names for command in checks[name]]
         for future in as_completed(running):
             report = future.result()
             reports.append(report)

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
 
@@ -24,7 +28,7 @@ def guild_id(value: object) -> str:
     went through floating point, and what does not fit into 64 bits.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        text = str(int(value))
+        text = str(int(value)) if 0 < value <= LARGEST_ID else ""  # Python writes no number of thousands of digits
     elif isinstance(value, str):
         text = str(value)
     else:
@@ -42,7 +46,7 @@ def guild_id(value: object) -> str:
 
 def guild_prefix(value: str) -> str:
     """The prefix of all names, checked. Raises :class:`InputError`."""
-    if not _PREFIX.fullmatch(value):
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
         raise InputError(
             f"{_shown(value)} is no prefix for the names of guilds.",
             hint="It has 1 to 21 of a-z, 0-9 and _, starts with a letter, ends with a letter or _, and is not pg_….",
@@ -82,6 +86,45 @@ def guild_key_prefix(value: object, prefix: str = PREFIX) -> str:
     return f"{{{guild_names(value, prefix).schema}}}:"
 
 
+def guild_ids(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ids of a module's list of guilds. Raises :class:`InputError` for a bad one and for one that stands twice."""
+    identifiers = [guild_id(entry["id"]) for entry in entries]
+    repeated = [identifier for identifier, count in Counter(identifiers).items() if count > 1]
+    if repeated:
+        raise InputError(f"The same guild stands more than once in guilds: {', '.join(repeated[:10])}.")
+    return identifiers
+
+
+def require_confirmation(identifier: str, confirmation: object) -> None:
+    """Raise :class:`InputError` unless the id of a guild that is to be removed was given a second time."""
+    if confirmation is None or guild_id(confirmation) != identifier:
+        raise InputError(
+            f"Guild {identifier} is not removed without confirmation.",
+            hint=f'All its data would be lost. If that is meant, repeat its id: confirm: "{identifier}".',
+        )
+
+
+def guild_passwords(text: str | None, identifiers: Sequence[str]) -> dict[str, Any]:
+    """What a module's option ``passwords``, which is JSON, says of each guild.
+
+    Raises :class:`InputError` that shows ids, never what is in them.
+    """
+    try:
+        entries = json.loads(text) if text else {}
+    except ValueError as error:
+        raise InputError("passwords is no JSON.") from error
+    if not isinstance(entries, dict):
+        raise InputError("passwords is no dictionary of guild ids.")
+    found = {guild_id(key): entry for key, entry in entries.items()}
+    unknown = sorted(set(found) - set(identifiers))
+    if unknown:
+        raise InputError(f"passwords has guilds that are not in guilds: {', '.join(unknown[:10])}.")
+    return found
+
+
 def _shown(value: object) -> str:
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except ValueError:  # a number of thousands of digits
+        text = f"a {type(value).__name__} with a huge number"
     return text if len(text) <= 60 else f"{text[:60]}…"

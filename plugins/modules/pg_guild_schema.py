@@ -16,18 +16,23 @@ description:
   - For the guild V(1) and the default prefix, the schema is C(g_1). It belongs to C(g_1_owner), which nobody logs in
     as. C(g_1_app) may read and write rows of what the owner creates, C(g_1_ro) may read them, and nobody else may
     anything.
-  - Once for the database, makes the role C(guild_connect), which holds the right to connect for all logins; the login
-    C(guild_migrator), which may become every owner, to run migrations; and the schema C(extensions), which all logins
-    may use. C(PUBLIC) loses all rights on the database and on the schema C(public).
+  - Once for the database, makes the role C(guild_connect), which holds the right to connect for all logins; the role
+    C(guild_owners), which holds what all owners may use; the login C(guild_migrator), which may become every owner, to
+    run migrations; and the schema C(extensions), which all of them may use. C(PUBLIC) loses all rights on the database
+    and on the schema C(public).
   - What was changed by hand, or by the guild itself where PostgreSQL lets it, is put back. That includes attributes,
-    limits, expiry, settings and memberships of the roles, the owner and the privileges of the schema, and default
-    privileges. Objects inside a schema are not looked at.
-  - The whole state is read in a constant number of queries. Guilds are written in batches, each in a transaction of its
-    own, under a lock and on top of what is read again under it, so that several runs at a time do no harm. A batch that
-    fails is rolled back as a whole and the others are made; a later run does the rest.
+    limits, expiry, settings and memberships of the roles, the owner and the privileges of the schema, default
+    privileges, and the owner and the privileges of every table, view, sequence, routine and type in it.
+  - The whole state is read in seven queries, and in one more if objects in schemas differ. Guilds are written in
+    batches, each in a transaction of its own, several of them at a time, under a lock and on top of what is read again
+    under it, so that several runs at a time do no harm. A batch that fails is rolled back as a whole and the others are
+    made; a later run does the rest.
   - After each batch the catalogs are read again. A GRANT or REVOKE without the right to it is no error for PostgreSQL;
     here it is one.
-  - Works for a superuser and for the owner of the database with C(CREATEROLE), as on managed servers.
+  - Works for a superuser and for the owner of the database with C(CREATEROLE), as on managed servers. From PostgreSQL
+    16 on, such an owner has the roles made by roles of its own that are called C(guild_creator_) and a number and that
+    nobody logs in as, about 50 guilds each, because PostgreSQL gets slower with the number of roles that one role has
+    made. The module becomes them for as long as it needs.
 author:
   - The dcm.platform authors (@dcm-platform)
 options:
@@ -51,6 +56,7 @@ options:
             sessions ended.
           - With V(absent), it is suspended first, then its schema is dropped B(with all its data), and its roles with
             all they own and may do in this database. Refused if anything outside the schema depends on what is in it.
+            Very many tables are dropped in several transactions.
         type: str
         choices: [present, suspended, absent]
         default: present
@@ -85,8 +91,9 @@ options:
   update_password:
     description:
       - With V(on_create), a password is set when its login is created, or has none as far as that can be seen.
-      - With V(always), existing passwords are compared with those given and set if they differ. That takes a superuser,
-        who alone can read verifiers; without one there is a warning, and they stay as they are.
+      - With V(always), existing passwords are compared with those given and set if they differ. A superuser reads the
+        verifiers. Without one, a login is tried with every password, in check mode, too. Where the server's
+        C(pg_hba.conf) asks for none, all are taken for right; where it lets nobody in from here, there is a warning.
     type: str
     choices: [on_create, always]
     default: on_create
@@ -99,11 +106,36 @@ options:
       - Parameters that are not listed are left alone.
     type: dict
     default: {}
+  level:
+    description:
+      - With V(model), guilds cannot read, write, lock or alter what is another guild's.
+      - With V(hardened), they also lose what all of a server can be disturbed by and only a superuser can take away -
+        advisory locks, large objects, messages in the log of changes, the language C(plpgsql) but for migrations,
+        routines of extensions, and connections to the databases C(postgres) and C(template1). Those rights go to the
+        owner of the database and, but for the last two, to C(guild_migrator).
+      - Without a superuser V(hardened) changes nothing, and with other databases that C(PUBLIC) may connect to it is
+        not reached. There is a warning then, and RV(level) says what the server really has.
+      - A database that is hardened is not opened by V(model).
+    type: str
+    choices: [model, hardened]
+    default: model
+  extension_routines:
+    description:
+      - Names of functions in the schema C(extensions) that guilds may call at the level V(hardened).
+    type: list
+    elements: str
+    default: []
   batch_size:
     description:
       - How many guilds are written in one transaction. Each takes about 6 locks.
     type: int
     default: 50
+  connections:
+    description:
+      - How many transactions are written at a time, each on a connection of its own, from 1 to 4. If the server grants
+        fewer, there are fewer.
+    type: int
+    default: 4
 notes:
   - No pooler in transaction mode may be between this module and the server.
   - Guilds can see each other's names in the system catalogs, and can disturb each other through shared resources.
@@ -118,6 +150,8 @@ attributes:
 extends_documentation_fragment:
   - dcm.platform.postgresql
 seealso:
+  - module: dcm.platform.pg_guild_schema_info
+  - module: dcm.platform.pg_guild_archive
   - plugin: dcm.platform.guild_schema_name
     plugin_type: filter
   - module: dcm.platform.vault_secret
@@ -149,7 +183,7 @@ EXAMPLES = r"""
       - id: "126491441817359442"
         state: suspended
 
-- name: Remove a guild with all its data
+- name: Remove a guild with all its data, of which pg_guild_archive made an archive before
   dcm.platform.pg_guild_schema:
     login_db: dcm
     guilds:
@@ -203,6 +237,13 @@ database:
   returned: success
   type: dict
   sample: {name: dcm, changed: true}
+level:
+  description:
+    - The level that was C(asked) for, the one the server has been C(given), in check mode would have been, and what is
+      C(open) that keeps it from being hardened, at most 100 of it.
+  returned: success
+  type: dict
+  sample: {asked: hardened, given: model, open: [PUBLIC may connect to database shop]}
 batches:
   description: How many transactions the changes of guilds took, or would take.
   returned: success
@@ -233,7 +274,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile impo
 from ansible_collections.dcm.platform.plugins.module_utils.guild import PREFIX
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.arguments import POSTGRESQL_ARGUMENTS
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.client import Session
-from ansible_collections.dcm.platform.plugins.module_utils.postgres.guilds import GuildReconciler
+from ansible_collections.dcm.platform.plugins.module_utils.postgres.guilds import GuildReconciler, Pace
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.options import desired
 
 GUILD = {
@@ -255,16 +296,20 @@ ARGUMENTS = Arguments(
             "no_log": False,
         },
         "settings": {"type": "dict", "default": {}},
+        "level": {"type": "str", "choices": ["model", "hardened"], "default": "model"},
+        "extension_routines": {"type": "list", "elements": "str", "default": []},
         "batch_size": {"type": "int", "default": 50},
+        "connections": {"type": "int", "default": 4},
     }
 )
 
 
 def make(module: AnsibleModule) -> GuildReconciler:
     """The reconciler for the module's options, connected."""
-    wanted = desired(module.params)
-    session = Session(module.params, "dcm.platform.pg_guild_schema")
-    return GuildReconciler(session, wanted, module.params["batch_size"], module.warn)
+    options = module.params
+    wanted = desired(options)
+    pace = Pace(options["batch_size"], options["connections"])
+    return GuildReconciler(lambda: Session(options, "dcm.platform.pg_guild_schema"), wanted, pace, module.warn)
 
 
 def main() -> None:

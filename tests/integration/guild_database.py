@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import secrets
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,8 @@ MODEL = {
     "members": """
         SELECT DISTINCT roleid::regrole::text, member::regrole::text,
                to_jsonb(m) - 'oid' - 'grantor' - 'roleid' - 'member'
-          FROM pg_auth_members m WHERE NOT (admin_option AND member::regrole::text = 'provisioner')""",
+          FROM pg_auth_members m
+         WHERE NOT (admin_option AND member::regrole::text ~ '^(provisioner$|guild_creator_)')""",
     "schemas": """
         SELECT nspname, nspowner::regrole::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
           FROM pg_namespace, aclexplode(COALESCE(nspacl, acldefault('n', nspowner))) a WHERE nspname ~ '^g_'""",
@@ -54,6 +56,21 @@ MODEL = {
                a.grantee::regrole::text, a.privilege_type, a.is_grantable
           FROM pg_default_acl, aclexplode(defaclacl) a""",
 }
+# Objects in guilds' schemas and the privileges on them.
+OBJECTS = """
+    SELECT o.schema, o.kind, o.relname, o.owner, a.grantee::regrole::text, a.privilege_type, a.is_grantable FROM (
+      SELECT relnamespace::regnamespace::text AS schema, 'r' AS kind, relname::text, relowner::regrole::text AS owner,
+             COALESCE(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)) AS acl
+        FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'S')
+      UNION ALL SELECT c.relnamespace::regnamespace::text, 'column', relname || '.' || attname, '', attacl
+                  FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE attacl IS NOT NULL
+      UNION ALL SELECT pronamespace::regnamespace::text, 'f', proname, proowner::regrole::text,
+                       COALESCE(proacl, acldefault('f', proowner)) FROM pg_proc
+      UNION ALL SELECT typnamespace::regnamespace::text, 'T', typname, typowner::regrole::text,
+                       COALESCE(typacl, acldefault('T', typowner)) FROM pg_type
+                 WHERE typname IN ('mood', 'pair')
+    ) o, aclexplode(o.acl) a WHERE o.schema ~ '^g_[0-9]+$' ORDER BY 1, 2, 3, 4, 5, 6, 7
+"""
 # All that is left of a guild anywhere; the first parameter is the schema's name as a pattern.
 TRACES = """
     SELECT 'schema ' || nspname || ' ' || nspacl::text FROM pg_namespace WHERE nspname ~ %(of)s
@@ -148,6 +165,14 @@ class GuildDatabase:
             with self.login(**self.server[self.administrator]) as administrator:
                 administrator.execute(statement)
 
+    def as_creator(self, role: str, statement: str) -> None:
+        """As the role's creator, which the administrator becomes for that; as itself where it made the role."""
+        query = """SELECT member::regrole::text FROM pg_auth_members WHERE roleid = %s::regrole AND admin_option"""
+        creators = self.superuser.rows(query, role)
+        with self.login(**self.server["superuser"]) as superuser:
+            superuser.execute(f"SET SESSION AUTHORIZATION {creators[0][0] if creators else self.options['login_user']}")
+            superuser.execute(statement)
+
     def value(self, query: str, *parameters: Any) -> Any:
         return self.superuser.value(query, *parameters)
 
@@ -171,6 +196,10 @@ class GuildDatabase:
         """What the model is about, in a form in which the order and the grantor of a grant do not matter."""
         return {name: sorted(self.superuser.rows(query), key=str) for name, query in MODEL.items()}
 
+    def objects(self) -> list[tuple[Any, ...]]:
+        """What is in the schemas of guilds: whose it is and who may do what with it, whoever granted it."""
+        return self.superuser.rows(OBJECTS)
+
     def traces(self, schema: str) -> list[str]:
         """All there is of the guild with this schema."""
         with self.superuser._connection.cursor() as cursor:
@@ -193,14 +222,14 @@ class GuildDatabase:
                 migrator.execute(statement)
 
     @contextlib.contextmanager
-    def statements(self) -> Iterator[list[str]]:
+    def statements(self, module: str = MODULE) -> Iterator[list[str]]:
         """Collects every statement that the module sends meanwhile, from the server's log."""
         self.superuser.execute(f"ALTER DATABASE {self.name} SET log_statement = 'all'")
         start = len(self.log())
         collected: list[str] = []
         yield collected
         entries = re.split(r"\n(?=[0-9]{4}-[0-9]{2}-[0-9]{2} )", self.log()[start:])
-        collected += [entry for entry in entries if f"@{self.name}/{MODULE} " in entry and "statement:" in entry]
+        collected += [entry for entry in entries if f"@{self.name}/{module} " in entry and "statement:" in entry]
         self.superuser.execute(f"ALTER DATABASE {self.name} RESET log_statement")
 
     def log(self) -> str:
@@ -234,6 +263,16 @@ class Servers:
                 lab.up(["postgres"])
         return self._labs[version].settings()["postgres"]
 
+    def restart(self, version: str, parameter: str, value: str) -> None:
+        """Restart the server with another value of a parameter that only counts from its start."""
+        server = self.settings(version)
+        with Login(host=server["host"], port=server["port"], dbname="postgres", **server["superuser"]) as superuser:
+            superuser.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(parameter), sql.Literal(value)))
+            lock = Path(superuser.value("SHOW data_directory")) / "postmaster.pid"
+        os.kill(int(lock.read_text().split()[0]), signal.SIGINT)
+        eventually(lambda: not lock.exists(), "the server has ended")
+        self._labs[version].up(["postgres"])
+
     @contextlib.contextmanager
     def database(self, version: str, administrator: str) -> Iterator[GuildDatabase]:
         """An empty database owned by the administrator; afterwards there is nothing of it, and no role either."""
@@ -249,5 +288,6 @@ class Servers:
                 superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
                 known = (server["superuser"]["user"], server["provisioner"]["user"])
                 query = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL (%s)"
-                for (role,) in superuser.rows(query, list(known)):
-                    superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+                roles = [sql.Identifier(role) for (role,) in superuser.rows(query, list(known))]
+                if roles:  # all at a time: some of them granted others
+                    superuser.execute(sql.SQL("DROP ROLE {}").format(sql.SQL(", ").join(roles)))

@@ -236,7 +236,7 @@ def _variables(environment: str) -> dict[str, Any]:
 @pytest.mark.row("DO-25")
 def test_staging_is_another_network_and_a_smaller_cluster() -> None:
     production, staging = _variables("production_doks"), _variables("staging")
-    assert production.keys() <= staging.keys() | {"digitalocean_postgres_size"}
+    assert production.keys() <= staging.keys() | {"digitalocean_postgres_size", "backups_second_region"}
     assert production["dcm_networks"]["cloud"] == "10.100.0.0/16"
     shared = {name for name in production["dcm_networks"] if name != "on_premises"}
     assert not {production["dcm_networks"][name] for name in shared} & {

@@ -22,6 +22,8 @@ from tests.ansible_runner import AnsibleRunner, ModuleResult
 from tests.integration.guild_database import GuildDatabase, Servers, eventually
 from tests.sandbox.service import free_port
 
+LANES = 4  # groups of guilds that are written at the same time; each may end with a batch that is not full
+
 Run = Callable[..., ModuleResult]
 
 ONE, OTHER = "105844944714224099", "18446744073709551615"
@@ -108,7 +110,8 @@ def test_a_guild_from_creation_to_removal(run: Run, database: GuildDatabase) -> 
         "changed": True,
     }
     assert database.schemas() == {f"g_{ONE}": f"g_{ONE}_owner", f"g_{OTHER}": f"g_{OTHER}_owner"}
-    assert database.role(f"g_{ONE}_owner") == {"login": False, "inherit": False, "limit": -1, "password": False}
+    inherits = database.value("SHOW server_version_num") < "160000"  # later on each grant says so itself
+    assert database.role(f"g_{ONE}_owner") == {"login": False, "inherit": inherits, "limit": -1, "password": False}
     assert database.role(f"g_{ONE}_app") == {"login": True, "inherit": True, "limit": 4, "password": True}
     assert database.role(f"g_{OTHER}_ro") == {"login": True, "inherit": True, "limit": 3, "password": False}
     for kind, read_only in (("app", "off"), ("ro", "on")):
@@ -197,17 +200,20 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_guilds(run: Run,
     passwords = {guild: {"app": f"app-{guild}", "ro": f"ro-{guild}"} for guild in many}
     created = done(run(many, passwords=passwords), changed=True)
     assert created["counts"]["created"] == 200
-    assert created["batches"] == 4
+    assert 4 <= created["batches"] <= 4 + LANES
     assert len(created["guilds"]) == 100
     assert len(database.schemas()) == 200
-    counts = []
     for guilds in (many[:1], many):
         with database.statements() as logged:
             unchanged = run(guilds, passwords={guild: passwords[guild] for guild in guilds})
         done(unchanged, changed=False)
-        counts.append(len([line for line in logged if "SELECT" in line]))
-        assert not [line for line in logged if re.search(r"\b(CREATE|ALTER|GRANT|REVOKE|pg_advisory)\b", line)]
-    assert counts == [6, 6]
+        queries = [line for line in logged if not re.search(r"statement: (BEGIN|COMMIT)", line)]
+        assert len(queries) == 7, queries
+        assert all(re.search(r"statement:\s*(SELECT|WITH)", query) for query in queries), queries
+    with database.statements() as logged:
+        created = done(run([str(2 * 10**17 + number) for number in range(100)]), changed=True)
+    reading = [line for line in logged if re.search(r"statement:\s*(SELECT|WITH)", line)]
+    assert len(reading) <= 7 + 15 * created["batches"], len(reading)
 
 
 @with_both_administrators
@@ -255,9 +261,10 @@ DRIFT = [
     "ALTER DEFAULT PRIVILEGES FOR ROLE {o} GRANT SELECT ON TABLES TO PUBLIC",
 ]
 STRANGER = '"It\'s ""odd"", \\=really/{"'
+STRANGER_NAME = STRANGER[1:-1].replace('""', '"')
 # Who grants a role, and who may take which attribute away, matters: what a superuser did there, only one can undo.
 ONLY_A_SUPERUSER_UNDOES = ("ALTER ROLE {a} CREATEDB", "GRANT pg_read_all_data TO {r}")
-IS_ABOUT_MEMBERS = re.compile(r"(GRANT|REVOKE) \S+ (TO|FROM) ")
+IS_ABOUT_MEMBERS = re.compile(r"(GRANT|REVOKE) (?P<role>\S+) (TO|FROM) ")
 
 
 @pytest.mark.row("DATA-07")
@@ -274,7 +281,11 @@ def test_whatever_drifted_is_found_and_put_back(run: Run, database: GuildDatabas
         schema = f"g_{guild}"
         names = {"s": schema, "o": f"{schema}_owner", "a": f"{schema}_app", "r": f"{schema}_ro", "d": database.name}
         statement = statement.format(**names, admin=database.options["login_user"], odd=STRANGER)
-        database.execute(statement, as_superuser=superuser or not IS_ABOUT_MEMBERS.match(statement))
+        member = IS_ABOUT_MEMBERS.match(statement)
+        if superuser or not member:
+            database.execute(statement, as_superuser=True)
+        else:
+            database.as_creator(member["role"], statement)
     drifted = database.model()
 
     predicted = done(run([*guilds, calm], check=True, diff=True), changed=True)
@@ -287,6 +298,72 @@ def test_whatever_drifted_is_found_and_put_back(run: Run, database: GuildDatabas
     done(run([*guilds, calm]), changed=True)
     assert database.model() == settled
     done(run([*guilds, calm]), changed=False)
+
+
+# What somebody may have done inside a schema.
+OBJECTS = [
+    "CREATE TABLE {s}.note (id serial PRIMARY KEY, text text)",
+    "CREATE VIEW {s}.notes AS SELECT * FROM {s}.note",
+    "CREATE FUNCTION {s}.twice(number integer, text) RETURNS int LANGUAGE sql RETURN number * 2",
+    "CREATE PROCEDURE {s}.rest() LANGUAGE sql AS ''",
+    "CREATE TYPE {s}.mood AS ENUM ('calm')",
+    "CREATE TYPE {s}.pair AS (a int, b int)",
+    'CREATE TABLE {s}."odd ""name""" (id int) PARTITION BY RANGE (id)',
+]
+OBJECT_DRIFT = [
+    "GRANT SELECT ON {s}.note TO PUBLIC",
+    "GRANT TRUNCATE ON {s}.notes TO {a}",
+    "GRANT SELECT (text) ON {s}.note TO {odd}",
+    "GRANT SELECT ON {s}.note TO {a} WITH GRANT OPTION",
+    'REVOKE SELECT ON {s}."odd ""name""" FROM {r}',
+    "GRANT UPDATE ON SEQUENCE {s}.note_id_seq TO {a}",
+    "GRANT EXECUTE ON FUNCTION {s}.twice(integer, text) TO PUBLIC",
+    "GRANT EXECUTE ON PROCEDURE {s}.rest() TO {r}",
+    "GRANT USAGE ON TYPE {s}.mood TO PUBLIC",
+    "REVOKE USAGE ON TYPE {s}.pair FROM {a}",
+]
+OWNER_DRIFT = [
+    "CREATE TABLE {s}.foreign (id serial, text text)",
+    "ALTER TABLE {s}.note OWNER TO {admin}",
+    "ALTER FUNCTION {s}.twice(integer, text) OWNER TO {odd}",
+    "ALTER TYPE {s}.mood OWNER TO {odd}",
+    "CREATE SEQUENCE {s}.loose",
+]
+
+
+@pytest.mark.row("DATA-07")
+@pytest.mark.row("CMP-10")
+@with_both_administrators
+def test_what_drifted_inside_a_schema_is_found_and_put_back(run: Run, database: GuildDatabase) -> None:
+    superuser = database.administrator == "superuser"
+    drift = [*OBJECT_DRIFT, *(OWNER_DRIFT if superuser else ())]  # others' objects only a superuser gives away
+    guilds = [str(10**17 + number) for number in range(len(drift))]
+    calm = str(2 * 10**17)
+    done(run([*guilds, calm]), changed=True)
+    for guild in (*guilds, calm):
+        database.migrate(f"g_{guild}", *(statement.format(s=f"g_{guild}") for statement in OBJECTS))
+    done(run([*guilds, calm]), changed=False)
+    settled = database.objects()
+    database.execute(f"CREATE ROLE {STRANGER}", as_superuser=True)
+    for statement, guild in zip(drift, guilds, strict=True):
+        schema = f"g_{guild}"
+        names = {"s": schema, "a": f"{schema}_app", "r": f"{schema}_ro", "admin": database.options["login_user"]}
+        database.execute(statement.format(**names, odd=STRANGER), as_superuser=True)
+
+    predicted = done(run([*guilds, calm], check=True, diff=True), changed=True)
+    found = {guild["id"] for guild in predicted["guilds"] if guild["changed"]}
+    missed = [statement for statement, guild in zip(drift, guilds, strict=True) if guild not in found]
+    assert missed == []
+    assert calm not in found
+    assert predicted["diff"][0]["before"]["objects"]["TABLE note"]["privileges"]["PUBLIC"] == ["SELECT"]
+    assert predicted["diff"][2]["before"]["objects"]["TABLE note"]["privileges"][STRANGER_NAME] == ["SELECT ON COLUMNS"]
+
+    repaired = done(run([*guilds, calm], diff=True), changed=True)
+    assert repaired["diff"] == predicted["diff"]
+    done(run([*guilds, calm]), changed=False)
+    made = {f"g_{guild}" for guild, statement in zip(guilds, drift, strict=True) if statement.startswith("CREATE")}
+    left = [row for row in database.objects() if not (row[0] in made and row not in settled)]
+    assert left == settled
 
 
 @with_superuser
@@ -323,7 +400,7 @@ def test_the_database_is_put_back_too(run: Run, database: GuildDatabase) -> None
     assert set(after["privileges"]) == {"guild_connect", "guild_migrator"}
     assert before["schema_public_privileges"] == {"PUBLIC": ["CREATE", "USAGE"]}
     assert "schema_public_privileges" not in after
-    assert before["schema_extensions_privileges"] == {"guild_connect": ["CREATE", "USAGE"]}
+    assert before["schema_extensions_privileges"] == {"guild_connect": ["CREATE", "USAGE"], "guild_owners": ["USAGE"]}
     assert before["roles"]["guild_connect"]["member_of"] == {"pg_read_all_data": ["inherit", "set"]}
     assert before["roles"]["guild_migrator"]["attributes"] == ["CREATEROLE"]
     done(run([ONE]), changed=False)
@@ -339,18 +416,17 @@ def test_passwords_are_set_once_and_compared_on_request(run: Run, database: Guil
     # A login that has none gets one, as far as that can be seen; one that has one keeps it.
     late = done(run([ONE], passwords=second, diff=True), changed=superuser)
     database.login(f"g_{ONE}_app", "first-secret").close()
-    if not superuser:
-        compared = done(run([ONE], passwords=second, update_password="always"), changed=False)
-        assert "2 passwords of existing logins were left as they are" in compared["warnings"][0]
-        return
-    assert late["diff"][0]["after"]["roles"]["ro"]["password"] == "(secret)"
-    database.login(f"g_{ONE}_ro", "späte Geheimnisse ﬁ").close()
+    if superuser:
+        assert late["diff"][0]["after"]["roles"]["ro"]["password"] == "(secret)"
+        database.login(f"g_{ONE}_ro", "späte Geheimnisse ﬁ").close()
 
     predicted = done(run([ONE], passwords=second, update_password="always", check=True, diff=True), changed=True)
-    assert predicted["diff"][0]["before"]["roles"]["app"]["password"] == "(secret, old)"
-    assert predicted["diff"][0]["after"]["roles"]["app"]["password"] == "(secret, new)"
+    old, new = ("(secret, old)", "(secret, new)") if superuser else (None, "(secret)")  # what it was, only one can read
+    assert predicted["diff"][0]["before"]["roles"]["app"]["password"] == old
+    assert predicted["diff"][0]["after"]["roles"]["app"]["password"] == new
     done(run([ONE], passwords=second, update_password="always"), changed=True)
     database.login(f"g_{ONE}_app", "second-secret").close()
+    database.login(f"g_{ONE}_ro", "späte Geheimnisse ﬁ").close()
     done(run([ONE], passwords=second, update_password="always"), changed=False)
 
     # PostgreSQL lets a guild change its own password.
@@ -397,16 +473,15 @@ def test_a_run_cut_off_in_the_middle_is_finished_by_the_next(run: Run, database:
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND datname = %s"
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, guilds, passwords=passwords, batch_size=20)
-        eventually(lambda: len(database.schemas()) >= 20, "the first batch is committed")
+        eventually(lambda: len(database.schemas()) > 0, "the first batch is committed")
         database.superuser.rows(cut, "dcm.platform.pg_guild_schema", database.name)
         result = running.result()
     message = failed(result)
     assert f"PostgreSQL at {database.server['host']}:{database.server['port']} is not reachable" in message
     made = len(database.schemas())
-    assert 20 <= made < 120
-    assert made % 20 == 0
+    assert 0 < made < 120
     assert len([change for change in result["applied"] if change["kind"] == "guild"]) == made
-    assert len(result["not_tried"]) == min(100, 120 - made)
+    assert f"{120 - made} not tried." in message
     assert not [secret for entry in passwords.values() for secret in entry.values() if secret in result.output]
 
     healed = done(run(guilds, passwords=passwords), changed=True)
@@ -422,12 +497,39 @@ def test_a_batch_that_fails_is_rolled_back_and_the_others_are_made(run: Run, dat
     result = run(guilds, batch_size=3)
     message = failed(result)
     assert "g_5_app" in message
-    assert "7 of 10 changes were made, 3 failed, 0 not tried." in message
-    assert {change["name"] for change in result["failed_changes"]} == {"4", "5", "6"}
-    assert {change["name"] for change in result["applied"]} == {database.name, "1", "2", "3", "7", "8", "9"}
-    assert set(database.schemas()) == {f"g_{number}" for number in (1, 2, 3, 7, 8, 9)}
+    failures = {change["name"] for change in result["failed_changes"]}
+    assert "5" in failures
+    assert 1 <= len(failures) <= 3
+    assert f"{10 - len(failures)} of 10 changes were made, {len(failures)} failed, 0 not tried." in message
+    assert {change["name"] for change in result["applied"]} == {database.name, *guilds} - failures
+    assert set(database.schemas()) == {f"g_{number}" for number in guilds if number not in failures}
     database.execute("DROP ROLE g_5_app", as_superuser=True)
-    assert done(run(guilds), changed=True)["counts"]["created"] == 3
+    assert done(run(guilds), changed=True)["counts"]["created"] == len(failures)
+
+
+@pytest.mark.row("CMP-10")
+@with_provisioner
+def test_an_administrator_is_a_member_of_few_roles_however_many_guilds_there_are(
+    run: Run, database: GuildDatabase
+) -> None:
+    """Every membership would make each later change of a role slower."""
+    guilds = [str(number) for number in range(1, 111)]
+    database.execute("CREATE ROLE g_1_app LOGIN", as_superuser=False)
+    done(run(guilds[:90], passwords={"1": {"app": "app-one-secret"}}), changed=True)
+    done(run(guilds, batch_size=5), changed=True)
+    memberships = "SELECT roleid::regrole::text, set_option FROM pg_auth_members WHERE member = 'provisioner'::regrole"
+    found = database.superuser.rows(memberships)
+    creators = {role for role, can_set in found if role.startswith("guild_creator_")}
+    assert 1 <= len(creators) <= 8
+    own = {"g_1_app", "g_1_ro", "g_1_owner", "guild_connect", "guild_owners", "guild_migrator"}
+    assert {role for role, can_set in found} == creators | own
+    assert not any(can_set for role, can_set in found)
+    for role in creators:
+        assert database.role(role)["login"] is False
+    done(run([*guilds[:-1], {"id": guilds[-1], "state": "suspended"}]), changed=True)
+    done(run([{"id": guild, "state": "absent", "confirm": guild} for guild in ("1", "2", guilds[-1])]), changed=True)
+    assert len(database.schemas()) == 107
+    done(run(guilds[2:-1]), changed=False)
 
 
 @with_provisioners
@@ -449,11 +551,13 @@ def test_whoever_holds_the_lock_for_too_long_is_named(database: GuildDatabase, m
     from ansible_collections.dcm.platform.plugins.module_utils.postgres.plan import Desired
 
     monkeypatch.setattr(under_test, "LOCK_TIMEOUT", 0.2)
-    session = Session({**database.options, "ssl_mode": "prefer", "ca_cert": None, "connect_timeout": 5}, "test")
-    reconciler = under_test.GuildReconciler(session, Desired([]), 50, pytest.fail)
+    options = {**database.options, "ssl_mode": "prefer", "ca_cert": None, "connect_timeout": 5}
+    reconciler = under_test.GuildReconciler(
+        lambda: Session(options, "test"), Desired([]), under_test.Pace(), lambda text: pytest.fail(text)
+    )
     changes = reconciler.plan(reconciler.read())
     oid = database.value("SELECT oid FROM pg_database WHERE datname = current_database()")
-    database.superuser.rows("SELECT pg_advisory_lock(%s)", under_test.lock_key(oid, "g_"))
+    database.superuser.rows("SELECT pg_advisory_lock(%s)", under_test.lock_key(oid, "g_", 2))
     with pytest.raises(TimedOutError, match=r"held by: postgres \(unnamed, process [0-9]+\)"):
         list(reconciler.apply(changes))
     database.superuser.rows("SELECT pg_advisory_unlock_all()::text")

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The role ``guilds`` on a real PostgreSQL server, as its provisioner, and a real OpenBao server."""
+"""The role ``guilds`` on a real PostgreSQL server, as its provisioner, a Redis cluster, and an OpenBao server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 import hvac
 import pytest
+import redis
 
 from tests.ansible_runner import AnsibleRunner, PlaybookResult
 from tests.conftest import LabFixture
 from tests.integration.guild_database import GuildDatabase, Servers
+from tests.integration.redis_servers import CLUSTER, RedisServers
 from tests.sandbox.service import Settings, free_port
 
 LARGE, PLAIN = "105844944714224099", "18446744073709551615"
@@ -29,11 +31,11 @@ class Store:
         self.mount = vault["mount"]
         self._engine = hvac.Client(url=vault["url"], token=vault["token"]).secrets.kv.v2
 
-    def secret(self, guild: str) -> tuple[dict[str, str], int] | None:
+    def secret(self, guild: str, store: str = "postgresql") -> tuple[dict[str, str], int] | None:
         """The data and its version."""
         try:
             answer = self._engine.read_secret_version(
-                path=f"{self.path}/{guild}/postgresql", mount_point=self.mount, raise_on_deleted_version=True
+                path=f"{self.path}/{guild}/{store}", mount_point=self.mount, raise_on_deleted_version=True
             )["data"]
         except hvac.exceptions.InvalidPath:
             return None
@@ -58,7 +60,17 @@ def store(lab: LabFixture) -> Store:
 
 
 @pytest.fixture
-def run(ansible: AnsibleRunner, lab: LabFixture, database: GuildDatabase, store: Store) -> Callable[..., Any]:
+def cluster(lab: LabFixture) -> Iterator[RedisServers]:
+    made = RedisServers(CLUSTER, lab(CLUSTER), prefix="g_")
+    yield made
+    made.clear()
+    made.close()
+
+
+@pytest.fixture
+def run(
+    ansible: AnsibleRunner, lab: LabFixture, database: GuildDatabase, cluster: RedisServers, store: Store
+) -> Callable[..., Any]:
     """``run("--check", dcm_guilds=[…])`` runs the role."""
     vault = lab("vault")
     variables = {
@@ -71,6 +83,11 @@ def run(ansible: AnsibleRunner, lab: LabFixture, database: GuildDatabase, store:
         "dcm_postgres_database": database.name,
         "dcm_postgres_user": database.options["login_user"],
         "dcm_postgres_password": database.options["login_password"],
+        "dcm_redis_host": cluster.settings["host"],
+        "dcm_redis_port": cluster.ports[-1],
+        "dcm_redis_user": "default",
+        "dcm_redis_password": cluster.settings["password"],
+        "guilds_redis_tls": False,
         "guilds_vault_path": store.path,
     }
 
@@ -89,15 +106,18 @@ def changes(result: PlaybookResult) -> int:
 
 @pytest.mark.row("CMP-05")
 @pytest.mark.row("DATA-09")
-def test_guilds_get_credentials_and_schemas(run: Callable[..., Any], database: GuildDatabase, store: Store) -> None:
-    empty = database.catalogs()
-    assert changes(run("--check", "--diff")) == 2
+def test_guilds_get_credentials_schemas_and_users(
+    run: Callable[..., Any], database: GuildDatabase, cluster: RedisServers, store: Store
+) -> None:
+    empty, nobody = database.catalogs(), cluster.lines()
+    assert changes(run("--check", "--diff")) == 3
     assert database.catalogs() == empty
-    assert store.secret(LARGE) is store.secret(PLAIN) is None
+    assert cluster.lines() == nobody
+    assert store.secret(LARGE) is store.secret(PLAIN, "redis") is None
 
     created = run("--diff", "-vvv")
-    assert changes(created) == 2
-    assert set(database.schemas()) == {f"g_{LARGE}", f"g_{PLAIN}"}
+    assert changes(created) == 3
+    assert set(database.schemas()) == {cluster.user(LARGE), cluster.user(PLAIN)}
     passwords = set()
     for guild in (LARGE, PLAIN):
         stored = store.secret(guild)
@@ -107,25 +127,58 @@ def test_guilds_get_credentials_and_schemas(run: Callable[..., Any], database: G
         assert set(data) == {"app_password", "ro_password"}
         passwords |= set(data.values())
         for kind in ("app", "ro"):
-            with database.login(f"g_{guild}_{kind}", data[f"{kind}_password"]) as login:
+            with database.login(f"{cluster.user(guild)}_{kind}", data[f"{kind}_password"]) as login:
                 assert login.value("SHOW statement_timeout") == "30s"
-    assert len(passwords) == 4
+        stored = store.secret(guild, "redis")
+        assert stored is not None
+        assert set(stored[0]) == {"password"}
+        passwords |= set(stored[0].values())
+        for port in cluster.ports:
+            with cluster.login(guild, stored[0]["password"], port) as login:
+                assert login.say("PING") == "PONG"
+    assert len(passwords) == 6
     assert {len(password) for password in passwords} == {40}
     assert [password for password in passwords if password in created.output or password in database.log()] == []
     assert database.options["login_password"] not in created.output
-    limits = [database.role(f"g_{guild}_{kind}")["limit"] for guild in (LARGE, PLAIN) for kind in ("app", "ro")]
+    limits = [
+        database.role(f"{cluster.user(guild)}_{kind}")["limit"] for guild in (LARGE, PLAIN) for kind in ("app", "ro")
+    ]
     assert limits == [30, 6, 10, 3]
 
-    settled = database.catalogs()
+    settled, users = database.catalogs(), cluster.lines()
     assert changes(run()) == 0
     assert changes(run("--check")) == 0
     assert database.catalogs() == settled
+    assert cluster.lines() == users
 
     more = [*GUILDS, {"id": "7", "tier": "large"}]
-    assert changes(run(dcm_guilds=more, dcm_guild_tiers={"large": {**LIMITS, "connection_limit_ro": 8}})) == 2
-    assert database.role(f"g_{LARGE}_ro")["limit"] == database.role("g_7_ro")["limit"] == 8
+    assert changes(run(dcm_guilds=more, dcm_guild_tiers={"large": {**LIMITS, "connection_limit_ro": 8}})) == 3
+    assert database.role(f"{cluster.user(LARGE)}_ro")["limit"] == database.role(f"{cluster.user('7')}_ro")["limit"] == 8
     assert store.secret(LARGE) is not None
     assert store.secret(LARGE)[1] == 1  # type: ignore[index]
+
+
+def test_a_suspended_guild_is_locked_out_of_every_store(
+    run: Callable[..., Any], database: GuildDatabase, cluster: RedisServers, store: Store
+) -> None:
+    changes(run())
+    settled = cluster.lines()
+    assert changes(run(dcm_guilds=[{**GUILDS[0], "state": "suspended"}, GUILDS[1]])) == 2
+    for guild, is_in in ((LARGE, False), (PLAIN, True)):
+        assert database.role(f"{cluster.user(guild)}_app")["login"] is is_in
+        stored = store.secret(guild, "redis")
+        assert stored is not None
+        assert can_log_in(cluster, guild, stored[0]["password"]) is is_in
+    assert changes(run()) == 2
+    assert cluster.lines() == settled
+
+
+def can_log_in(cluster: RedisServers, guild: str, password: str) -> bool:
+    try:
+        with cluster.login(guild, password):
+            return True
+    except redis.AuthenticationError:
+        return False
 
 
 def test_no_guilds_are_no_problem(run: Callable[..., Any], database: GuildDatabase) -> None:
@@ -135,7 +188,7 @@ def test_no_guilds_are_no_problem(run: Callable[..., Any], database: GuildDataba
 
 
 def test_a_database_that_does_not_answer_is_named_and_the_next_run_finishes(
-    run: Callable[..., Any], database: GuildDatabase, store: Store
+    run: Callable[..., Any], database: GuildDatabase, cluster: RedisServers, store: Store
 ) -> None:
     port = free_port()
     result = run(dcm_postgres_port=port)
@@ -144,6 +197,6 @@ def test_a_database_that_does_not_answer_is_named_and_the_next_run_finishes(
     assert "Traceback" not in result.output
     before = store.secret(PLAIN)
     assert before is not None
-    assert changes(run()) == 1
+    assert changes(run()) == 2
     assert store.secret(PLAIN) == before
-    database.login(f"g_{PLAIN}_app", before[0]["app_password"]).close()
+    database.login(f"{cluster.user(PLAIN)}_app", before[0]["app_password"]).close()

@@ -31,6 +31,7 @@ KUBERNETES = Library("kubernetes", ("kubernetes",), "28.1.0")
 PROTOBUF = Library("google.protobuf", ("protobuf",), "4.25")
 PSYCOPG2 = Library("psycopg2", ("psycopg2-binary", "psycopg2"), "2.9")
 PYYAML = Library("yaml", ("PyYAML",), "6.0")
+REDIS = Library("redis", ("redis",), "5.0")
 REQUESTS = Library("requests", ("requests",), "2.31")
 
 

@@ -48,7 +48,10 @@ class Reconciler(abc.ABC, Generic[Actual]):
         """Wait until the system is what was asked for. Runs after ``apply``, also when nothing changed."""
 
     def result(self, actual: Actual, changes: Sequence[Change]) -> dict[str, Any]:
-        """What the module returns beside ``changed`` and ``diff``; in check mode, what it would return."""
+        """What the module returns beside ``changed`` and ``diff``; in check mode, what it would return.
+
+        What ``warnings`` lists is shown as such.
+        """
         return {}
 
 
@@ -135,6 +138,8 @@ def reconcile(
             _apply(reconciler, run)
             reconciler.settle()
         output: dict[str, Any] = {"changed": bool(run.changes), **reconciler.result(actual, run.changes)}
+        for warning in output.pop("warnings", ()):
+            module.warn(warning)
         if module._diff:
             output["diff"] = render_diff(run.changes)
         module.exit_json(**output)

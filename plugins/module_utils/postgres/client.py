@@ -17,6 +17,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
     RefusedError,
     UnreachableError,
 )
+from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import Server
 
 with contextlib.suppress(ImportError):  # reported with the pip command before anything is called here
     import psycopg2
@@ -54,7 +55,7 @@ _HINTS = {
 
 
 class Session:
-    """A connected administrator. ``version`` is the server's major version."""
+    """A connected administrator. ``version`` is the server's major version, ``server`` what matters of it."""
 
     def __init__(self, options: Mapping[str, Any], application: str) -> None:
         """Connect as the options of :data:`POSTGRESQL_ARGUMENTS` say.
@@ -63,29 +64,43 @@ class Session:
         """
         self.address = f"{options['login_host']}:{options['login_port']}"
         self.database: str = options["login_db"]
+        self._to = {
+            "host": options["login_host"],
+            "port": options["login_port"],
+            "dbname": options["login_db"],
+            "sslmode": options["ssl_mode"],
+            "sslrootcert": options["ca_cert"],
+            "connect_timeout": options["connect_timeout"],
+            "application_name": application,
+            "client_encoding": "UTF8",
+        }
+        self._connection: psycopg2.extensions.connection
         try:
             self._connection = psycopg2.connect(
-                host=options["login_host"],
-                port=options["login_port"],
-                user=options["login_user"],
-                password=options["login_password"],
-                dbname=options["login_db"],
-                sslmode=options["ssl_mode"],
-                sslrootcert=options["ca_cert"],
-                connect_timeout=options["connect_timeout"],
-                application_name=application,
-                client_encoding="UTF8",
-                options=SESSION,
+                **self._to, user=options["login_user"], password=options["login_password"], options=SESSION
             )
         except psycopg2.OperationalError as error:
             raise connecting_failed(self.address, str(error)) from error
         self.version = self._connection.server_version // 10000
         self.superuser = self._connection.get_parameter_status("is_superuser") == "on"
+        self.server = Server(self.database, self.version, self.superuser)
         if self.version < OLDEST_VERSION:
             raise RefusedError(
                 f"{SERVICE} at {self.address} has version {self.version}.",
                 hint=f"{OLDEST_VERSION} or newer is needed.",
             )
+
+    def accepts(self, user: str, password: str) -> bool | None:
+        """Whether the server lets this login in by this password; None if that cannot be told."""
+        try:
+            psycopg2.connect(**self._to, user=user, password=password).close()
+        except psycopg2.OperationalError as error:
+            said = str(error)
+            if "password authentication failed" in said:
+                return False
+            # What comes after a right password only.
+            return True if "too many connections for role" in said or "is not permitted to log in" in said else None
+        return True
 
     @contextmanager
     def transaction(self, *, read_only: bool = False) -> Iterator[None]:
@@ -106,7 +121,7 @@ class Session:
         with self._errors():
             self._connection.commit()
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str | Composable, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one query, inside a transaction."""
         with self._errors(), self._connection.cursor() as cursor:
             cursor.execute(query, parameters or None)

@@ -4,14 +4,14 @@
 
 A guild has a schema, an owner that nobody logs in as, and two logins: ``app`` reads and writes rows, ``ro`` reads.
 Migrations run as ``guild_migrator``, which may become every owner. ``guild_connect`` holds the right to connect, once
-for all logins: a grant to each would rewrite one ever longer catalog row.
+for all logins, and ``guild_owners`` what all owners may use: a grant to each would rewrite one ever longer catalog row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Secret
 from ansible_collections.dcm.platform.plugins.module_utils.guild import GuildNames
@@ -19,6 +19,16 @@ from ansible_collections.dcm.platform.plugins.module_utils.postgres.acl import P
 
 CONNECT_ROLE = "guild_connect"
 MIGRATOR_ROLE = "guild_migrator"
+OWNERS_ROLE = "guild_owners"
+SHARED_ROLES = (CONNECT_ROLE, MIGRATOR_ROLE, OWNERS_ROLE)
+# From PostgreSQL 16 on, who creates a role stays a member of it, and whoever is a member of thousands pays for each of
+# them with every change of a role; superusers do not. So an administrator without superuser has roles made by creators,
+# a few guilds each, which nobody logs in as and which it becomes for the work. A guild then always costs the same.
+CREATOR_PREFIX = "guild_creator_"
+# Each guild belongs to one lane, and one transaction at a time writes in a lane. So several transactions write at a
+# time, of one run or of several, never to the same guild, and never with more locks at a time than the server has.
+LANES = 4
+DATABASE_OWNER_ROLE = "pg_database_owner"  # PostgreSQL's own: whoever owns the database is its member
 EXTENSIONS_SCHEMA = "extensions"
 LOGINS = ("app", "ro")
 OWNERS_PRIVILEGES = frozenset({"USAGE", "CREATE"})  # on the schema
@@ -61,6 +71,7 @@ class Role:
     member_of: Mapping[str, Options] = field(default_factory=dict)
     members: Mapping[str, Options] = field(default_factory=dict)
     verifier: Secret | None = field(default=None, compare=False)
+    creator: str | None = field(default=None, compare=False)
 
     def tree(self) -> dict[str, Any]:
         """For a diff."""
@@ -83,26 +94,55 @@ class Role:
 Scope = tuple[str, bool]
 TABLES, SEQUENCES, FUNCTIONS, TYPES = "TABLES", "SEQUENCES", "FUNCTIONS", "TYPES"
 SCHEMAS, LARGE_OBJECTS = "SCHEMAS", "LARGE OBJECTS"  # the model grants nothing on them
+KIND_OF_OBJECT = {TABLES: "TABLE", SEQUENCES: "SEQUENCE", FUNCTIONS: "ROUTINE", TYPES: "TYPE"}
+
+
+@dataclass(frozen=True)
+class SchemaObject:
+    """An object in a guild's schema. ``what`` as in default privileges; ``privileges`` without its owner's own.
+
+    ``arguments`` of a routine, as PostgreSQL writes them. ``bound``: it belongs to a column and has its table's owner.
+    """
+
+    what: str
+    name: str
+    owner: str
+    privileges: Privileges
+    arguments: str | None = None
+    bound: bool = field(default=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """How it is named to a person."""
+        arguments = "" if self.arguments is None else f"({self.arguments})"
+        return f"{KIND_OF_OBJECT[self.what]} {self.name}{arguments}"
 
 
 @dataclass(frozen=True)
 class GuildState:
     """All there is of a guild. ``roles`` by kind, only those that exist; ``schema_owner`` None: no schema.
 
-    ``default_privileges`` omit the owner's own, which do not matter to anybody else. ``sessions`` are counted for
-    guilds that should have none.
+    ``default_privileges`` omit the owner's own, which do not matter to anybody else. ``objects`` are those that differ
+    from the model. ``sessions`` are counted for guilds that should have none.
     """
 
     roles: Mapping[str, Role] = field(default_factory=dict)
     schema_owner: str | None = None
     schema_privileges: Privileges = field(default_factory=dict)
     default_privileges: Mapping[Scope, Privileges] = field(default_factory=dict)
+    objects: tuple[SchemaObject, ...] = ()
     sessions: int = 0
     memberships: tuple[Membership, ...] = field(default=(), compare=False)
 
     @property
     def exists(self) -> bool:
         return bool(self.roles) or self.schema_owner is not None
+
+    @property
+    def creator(self) -> str | None:
+        """Who made the roles and may change them, where that is not the administrator itself."""
+        creators = (role.creator for role in self.roles.values())
+        return next((name for name in creators if name is not None), None)
 
     def tree(self) -> dict[str, Any]:
         """For a diff."""
@@ -114,6 +154,9 @@ class GuildState:
                 "default_privileges": {
                     f"{what} in schema" if in_schema else what: shown(granted)
                     for (what, in_schema), granted in sorted(self.default_privileges.items())
+                },
+                "objects": {
+                    one.label: {"owner": one.owner, "privileges": shown(one.privileges)} for one in self.objects
                 },
                 "sessions": self.sessions or None,
             }
@@ -133,12 +176,51 @@ class Guild:
     passwords: Mapping[str, Secret] = field(default_factory=dict)
 
 
+class Routine(NamedTuple):
+    """A function or procedure, as PostgreSQL identifies it. ``arguments`` are as it writes them."""
+
+    schema: str
+    name: str
+    arguments: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}({self.arguments})"
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What guilds can disturb each other and the server by, and only a superuser can close.
+
+    ``routines`` of the server, those of ``extensions`` that were not named harmless, ``missing`` ones that were and may
+    not be used, whether PUBLIC reads who owns which ``large_objects``, and ``databases`` of the server's own.
+    """
+
+    routines: tuple[Routine, ...] = ()
+    extensions: tuple[Routine, ...] = ()
+    missing: tuple[Routine, ...] = ()
+    large_objects: bool = False
+    databases: tuple[str, ...] = ()
+
+    def tree(self) -> dict[str, Any]:
+        """For a diff."""
+        return _without_nothing(
+            {
+                "routines": list(map(str, self.routines)),
+                "routines_of_extensions": list(map(str, self.extensions)),
+                "routines_not_granted": list(map(str, self.missing)),
+                "large_object_metadata": self.large_objects or None,
+                "databases": list(self.databases),
+            }
+        )
+
+
 @dataclass(frozen=True)
 class DatabaseState:
     """What all guilds of a database share. ``roles`` by name, only those that exist.
 
-    Privileges are those of PUBLIC, of the two shared roles, and of guilds' roles: others' are not the model's affair.
-    ``extensions_privileges`` None: there is no such schema.
+    Privileges are those of PUBLIC, of the shared roles, and of guilds' roles: others' are not the model's affair.
+    ``extensions_privileges`` None: there is no such schema. ``doors`` and ``language_privileges``, those on plpgsql,
+    are what only a superuser can close; ``other_databases`` are open to PUBLIC and not the model's to close.
     """
 
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -146,6 +228,9 @@ class DatabaseState:
     public_privileges: Privileges = field(default_factory=dict)
     extensions_privileges: Privileges | None = None
     settings: Settings = field(default_factory=dict)
+    doors: Doors = Doors()
+    language_privileges: Privileges = field(default_factory=dict)
+    other_databases: tuple[str, ...] = field(default=(), compare=False)
     memberships: tuple[Membership, ...] = field(default=(), compare=False)
 
     def tree(self) -> dict[str, Any]:
@@ -158,6 +243,8 @@ class DatabaseState:
                 "schema_public_privileges": shown(self.public_privileges),
                 "schema_extensions_privileges": None if extensions is None else shown(extensions),
                 "settings": dict(self.settings),
+                "language_plpgsql_privileges": shown(self.language_privileges),
+                "open_to_guilds": self.doors.tree(),
             }
         )
 
@@ -167,7 +254,8 @@ class Catalog:
     """What one reading found. ``guilds`` by id; ``database`` only where it was asked for.
 
     ``foreign_databases``: other databases by role that owns or may do something there, for roles without a schema
-    here. ``dependents``: by schema, what would go with it though it belongs elsewhere.
+    here. ``dependents``: by schema, what would go with it though it belongs elsewhere. ``tried_passwords`` are logins
+    that answered whether their password is right, ``wrong_passwords`` those of them that said no.
     """
 
     guilds: Mapping[str, GuildState]
@@ -175,6 +263,8 @@ class Catalog:
     database_oid: int = 0
     foreign_databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dependents: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tried_passwords: frozenset[str] = frozenset()
+    wrong_passwords: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -184,6 +274,11 @@ class Server:
     database: str
     version: int
     superuser: bool
+
+    @property
+    def needs_creators(self) -> bool:
+        """Whether roles are made by creators."""
+        return not self.superuser and self.version >= FIRST_WITH_GRANT_OPTIONS
 
 
 def grant_options(version: int, *options: str) -> Options:
@@ -200,23 +295,31 @@ def wanted_guild(guild: Guild, version: int) -> GuildState:
     to_logins = {names.app: usage, names.ro: usage}
     return GuildState(
         roles={
-            "owner": Role(login=False, inherit=False, members={MIGRATOR_ROLE: grant_options(version, "set")}),
+            "owner": Role(
+                login=False,
+                # Before each grant said so itself, a role had what its groups hold only if it inherits.
+                inherit=version < FIRST_WITH_GRANT_OPTIONS,
+                member_of={OWNERS_ROLE: grant_options(version, "inherit")},
+                members={MIGRATOR_ROLE: grant_options(version, "set")},
+            ),
             "app": _login(guild, "app", version, read_only=False),
             "ro": _login(guild, "ro", version, read_only=True),
         },
         schema_owner=names.owner,
         schema_privileges={names.owner: OWNERS_PRIVILEGES, **(to_logins if active else {})},
-        default_privileges={
-            (TABLES, True): {
-                names.app: frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"}),
-                names.ro: frozenset({"SELECT"}),
-            },
-            # No UPDATE, which setval needs.
-            (SEQUENCES, True): {names.app: frozenset({"SELECT", "USAGE"}), names.ro: frozenset({"SELECT"})},
-            (FUNCTIONS, True): {names.app: frozenset({"EXECUTE"})},
-            (TYPES, True): to_logins,
-        },
+        default_privileges={(what, True): granted for what, granted in object_privileges(names).items()},
     )
+
+
+def object_privileges(names: GuildNames) -> dict[str, Privileges]:
+    """What a guild's logins may do with the objects in its schema, by kind."""
+    app, ro = names.app, names.ro
+    return {
+        TABLES: {app: frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"}), ro: frozenset({"SELECT"})},
+        SEQUENCES: {app: frozenset({"SELECT", "USAGE"}), ro: frozenset({"SELECT"})},  # no UPDATE, which setval needs
+        FUNCTIONS: {app: frozenset({"EXECUTE"})},
+        TYPES: {app: frozenset({"USAGE"}), ro: frozenset({"USAGE"})},
+    }
 
 
 def _login(guild: Guild, kind: str, version: int, *, read_only: bool) -> Role:
@@ -232,22 +335,24 @@ def _login(guild: Guild, kind: str, version: int, *, read_only: bool) -> Role:
     )
 
 
-def wanted_database(settings: Mapping[str, str | None]) -> DatabaseState:
+def wanted_database(settings: Mapping[str, str | None], *, hardened: bool = False) -> DatabaseState:
     """The state of the database. ``settings`` are defaults for everybody who connects to it, None: not set.
 
     A limit on time would end long migrations, so the migrator has none.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     unlimited = {name: "0" for name in given if name.endswith("_timeout")}
-    connect = frozenset({"CONNECT"})
+    connect, usage = frozenset({"CONNECT"}), frozenset({"USAGE"})
     return DatabaseState(
         roles={
             CONNECT_ROLE: Role(login=False),
             MIGRATOR_ROLE: Role(login=True, inherit=False, database_settings=unlimited),
+            OWNERS_ROLE: Role(login=False),
         },
         privileges={CONNECT_ROLE: connect, MIGRATOR_ROLE: connect},
-        extensions_privileges={CONNECT_ROLE: frozenset({"USAGE"})},
+        extensions_privileges={CONNECT_ROLE: usage, OWNERS_ROLE: usage},
         settings=given,
+        language_privileges={OWNERS_ROLE: usage, DATABASE_OWNER_ROLE: usage} if hardened else {},
     )
 
 

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Secret
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
-from ansible_collections.dcm.platform.plugins.module_utils.guild import guild_id, guild_names, guild_prefix
-from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import LOGINS, Guild
+from ansible_collections.dcm.platform.plugins.module_utils.guild import (
+    guild_ids,
+    guild_names,
+    guild_passwords,
+    guild_prefix,
+    require_confirmation,
+)
+from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import LANES, LOGINS, Guild
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.plan import Desired
 
 _SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
@@ -23,9 +27,11 @@ ROLES_OWN = ("search_path", "default_transaction_read_only", "role", "session_au
 def desired(options: Mapping[str, Any]) -> Desired:
     """What the module's options ask for. Raises :class:`InputError`; no message holds a password."""
     prefix = guild_prefix(options["prefix"])
-    identifiers = [guild_id(entry["id"]) for entry in options["guilds"]]
-    _refuse_duplicates(identifiers)
-    passwords = _passwords(options["passwords"], identifiers)
+    identifiers = guild_ids(options["guilds"])
+    passwords = {
+        identifier: _logins(identifier, entry)
+        for identifier, entry in guild_passwords(options["passwords"], identifiers).items()
+    }
     guilds = [
         Guild(
             guild_names(identifier, prefix),
@@ -36,49 +42,26 @@ def desired(options: Mapping[str, Any]) -> Desired:
         for identifier, entry in zip(identifiers, options["guilds"], strict=True)
     ]
     for guild, entry in zip(guilds, options["guilds"], strict=True):
-        _require_confirmation(guild, entry["confirm"])
+        if guild.state == "absent":
+            require_confirmation(guild.names.id, entry["confirm"])
     if options["batch_size"] < 1:
         raise InputError(f"batch_size is {options['batch_size']}; at least 1 guild is needed in a batch.")
-    always = options["update_password"] == "always"  # noqa: S105 - this is no password
-    return Desired(guilds, _settings(options["settings"]), prefix, compare_passwords=always)
-
-
-def _refuse_duplicates(identifiers: Sequence[str]) -> None:
-    repeated = [identifier for identifier, count in Counter(identifiers).items() if count > 1]
-    if repeated:
-        raise InputError(f"The same guild stands more than once in guilds: {', '.join(repeated[:10])}.")
+    if not 1 <= options["connections"] <= LANES:
+        raise InputError(f"connections is {options['connections']}; it is from 1 to {LANES}.")
+    return Desired(
+        guilds,
+        _settings(options["settings"]),
+        prefix,
+        compare_passwords=options["update_password"] == "always",  # noqa: S105 - this is no password
+        hardened=options["level"] == "hardened",
+        harmless=options["extension_routines"],
+    )
 
 
 def _limit(identifier: str, kind: str, limit: int) -> int:
     if limit < -1:
         raise InputError(f"connection_limit_{kind} of guild {identifier} is {limit}; it is at least 0, or -1 for none.")
     return limit
-
-
-def _require_confirmation(guild: Guild, confirmation: object) -> None:
-    if guild.state != "absent":
-        return
-    identifier = guild.names.id
-    if confirmation is None or guild_id(confirmation) != identifier:
-        raise InputError(
-            f"Guild {identifier} is not removed without confirmation.",
-            hint=f'All its data would be lost. If that is meant, repeat its id: confirm: "{identifier}".',
-        )
-
-
-def _passwords(text: str | None, identifiers: Sequence[str]) -> dict[str, dict[str, Secret]]:
-    """By guild and kind of login; null counts as none. Shows ids and kinds, never what is in them."""
-    try:
-        entries = json.loads(text) if text else {}
-    except ValueError as error:
-        raise InputError("passwords is no JSON.") from error
-    if not isinstance(entries, dict):
-        raise InputError("passwords is no dictionary of guild ids.")
-    found = {guild_id(key): _logins(key, entry) for key, entry in entries.items()}
-    unknown = sorted(set(found) - set(identifiers))
-    if unknown:
-        raise InputError(f"passwords has guilds that are not in guilds: {', '.join(unknown[:10])}.")
-    return found
 
 
 def _logins(identifier: str, entry: object) -> dict[str, Secret]:

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.change import Change, Secret
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import RefusedError
 from ansible_collections.dcm.platform.plugins.module_utils.guild import PREFIX, GuildNames
+from ansible_collections.dcm.platform.plugins.module_utils.postgres.acl import PUBLIC
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import (
-    CONNECT_ROLE,
+    MIGRATOR_ROLE,
     Catalog,
     DatabaseState,
+    Doors,
     Guild,
     GuildState,
     Role,
@@ -31,23 +33,27 @@ NAMED = 10  # reasons named in one refusal; the others are counted
 class Desired:
     """All that one call asks for. ``settings`` of the database, None: not set.
 
-    ``compare_passwords``: those of existing logins are made right, too.
+    ``compare_passwords``: those of existing logins are made right, too. ``hardened``: what only a superuser can close
+    is closed, but for the ``harmless`` routines of extensions.
     """
 
     guilds: Sequence[Guild]
     settings: Mapping[str, str | None] = field(default_factory=dict)
     prefix: str = PREFIX
     compare_passwords: bool = False
+    hardened: bool = False
+    harmless: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class GuildDifference:
-    """``passwords``: the kinds of login whose password is to be set."""
+    """``passwords``: the kinds of login whose password is to be set. ``creator``: who makes missing roles."""
 
     guild: Guild
     before: GuildState
     after: GuildState
     passwords: tuple[str, ...] = ()
+    creator: str | None = None
 
     def change(self) -> Change:
         """The difference as it is shown, with itself as payload."""
@@ -82,26 +88,37 @@ def plan(desired: Desired, catalog: Catalog, server: Server) -> list[Change]:
     Raises :class:`RefusedError` for what must not be done.
     """
     refuse(refusals(desired.guilds, catalog, server.version))
-    shared = database_difference(desired, catalog.database)
+    shared = database_difference(desired, catalog.database, server)
     changes = []
     if shared is not None:
         changes.append(shared.change(server.database))
-    found = (guild_difference(guild, catalog.guilds[guild.names.id], desired, server) for guild in desired.guilds)
+    wrong = catalog.wrong_passwords
+    found = (
+        guild_difference(guild, catalog.guilds[guild.names.id], desired, server, wrong) for guild in desired.guilds
+    )
     ordered = sorted((one for one in found if one is not None), key=lambda one: not one.after.exists)
     return changes + [difference.change() for difference in ordered]
 
 
-def guild_difference(guild: Guild, before: GuildState, desired: Desired, server: Server) -> GuildDifference | None:
-    """What to do about a guild, None if nothing."""
+def guild_difference(
+    guild: Guild, before: GuildState, desired: Desired, server: Server, wrong: Collection[str] = ()
+) -> GuildDifference | None:
+    """What to do about a guild, None if nothing. ``wrong``: logins that do not let their password in."""
     after = wanted_guild(guild, server.version)
-    passwords = tuple(_outdated_passwords(guild, before, desired, server)) if after.exists else ()
+    passwords = tuple(_outdated_passwords(guild, before, desired, server, wrong)) if after.exists else ()
     return GuildDifference(guild, before, after, passwords) if passwords or before != after else None
 
 
-def _outdated_passwords(guild: Guild, before: GuildState, desired: Desired, server: Server) -> Iterator[str]:
+def _outdated_passwords(
+    guild: Guild, before: GuildState, desired: Desired, server: Server, wrong: Collection[str]
+) -> Iterator[str]:
     for kind, password in guild.passwords.items():
         role = before.roles.get(kind)
-        if role is None or (server.superuser and _outdated(password, role.verifier, desired)):
+        if (
+            role is None
+            or guild.names.roles[kind] in wrong
+            or (server.superuser and _outdated(password, role.verifier, desired))
+        ):
             yield kind
 
 
@@ -111,15 +128,31 @@ def _outdated(password: Secret, verifier: Secret | None, desired: Desired) -> bo
     return desired.compare_passwords and not matches(password.reveal(), verifier.reveal())
 
 
-def database_difference(desired: Desired, actual: DatabaseState) -> DatabaseDifference | None:
+def database_difference(desired: Desired, actual: DatabaseState, server: Server) -> DatabaseDifference | None:
     """What to do about the database, None if nothing."""
-    after = wanted_database(desired.settings)
+    hardens = desired.hardened and server.superuser  # nobody else could, and PostgreSQL would only warn
+    after = wanted_database(desired.settings, hardened=hardens)
     before = replace(
         actual,
         roles={name: _compared(name, role, desired) for name, role in actual.roles.items()},
         settings=_listed(actual.settings, desired.settings),
+        doors=actual.doors if hardens else Doors(),
+        language_privileges=actual.language_privileges if hardens else {},
     )
     return None if before == after else DatabaseDifference(before, after)
+
+
+def open_doors(desired: Desired, actual: DatabaseState, server: Server) -> list[str]:
+    """What keeps the database from being hardened, when the call is over: a sentence each."""
+    open_databases = [f"PUBLIC may connect to database {name}" for name in actual.other_databases]
+    if desired.hardened and server.superuser:
+        return open_databases
+    found = [f"guilds may call {one}" for one in (*actual.doors.routines, *actual.doors.extensions)]
+    if PUBLIC in actual.language_privileges:
+        found.append("PUBLIC may use the language plpgsql")
+    if actual.doors.large_objects:
+        found.append("PUBLIC may read pg_largeobject_metadata")
+    return [*found, *(f"PUBLIC may connect to database {name}" for name in actual.doors.databases), *open_databases]
 
 
 def _compared(name: str, role: Role, desired: Desired) -> Role:
@@ -130,7 +163,7 @@ def _compared(name: str, role: Role, desired: Desired) -> Role:
         expires=None,
         settings={},
         database_settings=_listed(role.database_settings, desired.settings),
-        member_of=role.member_of if name == CONNECT_ROLE else {},
+        member_of={} if name == MIGRATOR_ROLE else role.member_of,
         members={},
     )
 
@@ -190,27 +223,42 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "
     return found
 
 
+def listed(items: Sequence[str]) -> str:
+    """The first items, and how many more there are."""
+    more = f", and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return f"{', '.join(items[:NAMED])}{more}"
+
+
 def refuse_unmet(unmet: Iterable[str]) -> None:
     """Raise :class:`RefusedError` if anything still differs."""
-    listed = [one for one in unmet if one]
-    if listed:
-        more = f", and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    found = [one for one in unmet if one]
+    if found:
         raise RefusedError(
-            f"PostgreSQL reported no error, but what was asked for was not done: {', '.join(listed[:NAMED])}{more}.",
+            f"PostgreSQL reported no error, but what was asked for was not done: {listed(found)}.",
             hint="A GRANT or REVOKE without the right to it only warns: connect as a superuser or as the owner.",
         )
 
 
 def refuse(reasons: Iterable[str]) -> None:
     """Raise :class:`RefusedError` if there is any reason."""
-    listed = list(reasons)
-    if listed:
-        more = f" And {len(listed) - NAMED} more." if len(listed) > NAMED else ""
-        raise RefusedError(f"Refused: {' '.join(listed[:NAMED])}{more}")
+    found = list(reasons)
+    if found:
+        more = f" And {len(found) - NAMED} more." if len(found) > NAMED else ""
+        raise RefusedError(f"Refused: {' '.join(found[:NAMED])}{more}")
 
 
 def uncompared_passwords(desired: Desired, catalog: Catalog, server: Server) -> int:
     """How many passwords should have been compared with those of existing logins but could not be."""
     if server.superuser or not desired.compare_passwords:
         return 0
-    return sum(kind in catalog.guilds[guild.names.id].roles for guild in desired.guilds for kind in guild.passwords)
+    return len(comparable(desired, catalog)) - len(catalog.tried_passwords)
+
+
+def comparable(desired: Desired, catalog: Catalog) -> dict[str, Secret]:
+    """Passwords by login, of logins that are there."""
+    return {
+        guild.names.roles[kind]: password
+        for guild in desired.guilds
+        for kind, password in guild.passwords.items()
+        if kind in catalog.guilds[guild.names.id].roles
+    }

@@ -13,19 +13,28 @@ from ansible_collections.dcm.platform.plugins.module_utils.guild import GuildNam
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.acl import PUBLIC, Privileges
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import (
     CONNECT_ROLE,
+    DATABASE_OWNER_ROLE,
     EXTENSIONS_SCHEMA,
     FIRST_WITH_GRANT_OPTIONS,
     FUNCTIONS,
+    KIND_OF_OBJECT,
+    MIGRATOR_ROLE,
     OWNERS_PRIVILEGES,
+    OWNERS_ROLE,
+    SHARED_ROLES,
     TYPES,
     DatabaseState,
+    Doors,
     GuildState,
     Membership,
     Options,
     Role,
+    Routine,
+    SchemaObject,
     Server,
     Settings,
     builtin_default_privileges,
+    object_privileges,
 )
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.plan import GuildDifference
 
@@ -45,10 +54,11 @@ def database_statements(before: DatabaseState, after: DatabaseState, server: Ser
     statements: list[Composable] = []
     for name, role in after.roles.items():
         statements += _role(name, before.roles.get(name), role, server)
-    connect = before.roles.get(CONNECT_ROLE)
-    if connect is not None:
-        unwanted = {(role, CONNECT_ROLE) for role in connect.member_of}
-        statements += _revocations(before.memberships, unwanted, server)
+    for name, role in after.roles.items():
+        had = before.roles[name].member_of if name in before.roles else {}
+        statements += _revocations(
+            before.memberships, {(other, name) for other in had if other not in role.member_of}, server
+        )
     here = sql.SQL("DATABASE {}").format(sql.Identifier(server.database))
     statements += _acl(sql.SQL(""), here, before.privileges, after.privileges)
     statements += _acl(sql.SQL(""), sql.SQL("SCHEMA public"), before.public_privileges, after.public_privileges)
@@ -59,54 +69,144 @@ def database_statements(before: DatabaseState, after: DatabaseState, server: Ser
         sql.SQL(""), extensions, before.extensions_privileges or NO_PRIVILEGES, after.extensions_privileges or {}
     )
     statements += _settings(sql.SQL("ALTER {}").format(here), before.settings, after.settings)
+    language = sql.SQL("LANGUAGE plpgsql")
+    statements += _acl(sql.SQL(""), language, before.language_privileges, after.language_privileges)
+    return [*statements, *_closed(before.doors)]
+
+
+def _closed(doors: Doors) -> Iterator[Composable]:
+    """Nobody but who is trusted with the database may do what guilds could disturb others by."""
+    guilds = _names((CONNECT_ROLE, OWNERS_ROLE))
+    opened = [*doors.routines, *doors.extensions]
+    if opened:
+        yield sql.SQL("REVOKE EXECUTE ON ROUTINE {} FROM PUBLIC, {} CASCADE").format(_routines(opened), guilds)
+    if doors.routines:
+        trusted = _names((DATABASE_OWNER_ROLE, MIGRATOR_ROLE))
+        yield sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(_routines(doors.routines), trusted)
+    if doors.missing:
+        yield sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(_routines(doors.missing), guilds)
+    if doors.large_objects:
+        yield sql.SQL("REVOKE ALL ON pg_catalog.pg_largeobject_metadata FROM PUBLIC CASCADE")
+    if doors.databases:
+        yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC CASCADE").format(_names(doors.databases))
+
+
+def _routines(routines: Iterable[Routine]) -> Composable:
+    return sql.SQL(", ").join(_routine(one.schema, one.name, one.arguments) for one in routines)
+
+
+def _routine(schema: str, name: str, arguments: str) -> Composable:
+    """``arguments`` come from the server, which quoted the types in them."""
+    return sql.SQL("{}({})").format(sql.Identifier(schema, name), sql.SQL(arguments))
+
+
+def create_creator(name: str) -> list[Composable]:
+    """For a role that makes the roles of a few guilds."""
+    return [sql.SQL("CREATE ROLE {} NOLOGIN CREATEROLE").format(sql.Identifier(name))]
+
+
+def borrow(creators: Sequence[str]) -> list[Composable]:
+    """Let the administrator become these creators, until :func:`give_back`."""
+    if not creators:
+        return []
+    grant = sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE").format(_names(creators))
+    return [sql.SQL("SET LOCAL createrole_self_grant = ''"), grant]
+
+
+def give_back(creators: Sequence[str]) -> list[Composable]:
+    """End :func:`borrow`."""
+    return [sql.SQL("REVOKE {} FROM CURRENT_USER").format(_names(creators))] if creators else []
+
+
+def acting_as(creator: str | None, statements: Sequence[Composable]) -> list[Composable]:
+    """The statements run by the creator, where there is one: only who made a role may change it."""
+    if creator is None or not statements:
+        return list(statements)
+    become = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(creator))
+    return [become, *statements, sql.SQL("SET LOCAL ROLE NONE")]
+
+
+def role_statements(differences: Sequence[GuildDifference], server: Server) -> list[Composable]:
+    """The roles of guilds and their settings; passwords, memberships and sessions apart."""
+    statements: list[Composable] = []
+    for creator, group in _by_creator(differences).items():
+        found: list[Composable] = []
+        for difference in group:
+            for kind, role in difference.after.roles.items():
+                name = difference.guild.names.roles[kind]
+                found += _role(name, difference.before.roles.get(kind), role, server)
+        statements += acting_as(creator, found)
     return statements
 
 
-def guild_statements(differences: Sequence[GuildDifference], server: Server) -> list[Composable]:
-    """For guilds to set up, suspend or repair; passwords and sessions apart.
-
-    All roles come first and memberships are granted in few statements, because each of them makes PostgreSQL look at
-    all memberships of an administrator without superuser anew. Such an administrator becomes a member of the owners
-    for the time of the batch.
-    """
+def schema_statements(differences: Sequence[GuildDifference], server: Server) -> list[Composable]:
+    """The schemas of guilds, who may use them, and what is in them."""
     statements: list[Composable] = []
+    for creator, group in _by_creator(differences).items():
+        owned = {one.guild.names.owner: list(_schema(one.guild.names, one.before, one.after)) for one in group}
+        owners = [owner for owner, own_statements in owned.items() if own_statements]
+        inside = [statement for own_statements in owned.values() for statement in own_statements]
+        statements += as_member(owners, inside, server, creator)
+    return statements
+
+
+def membership_statements(differences: Sequence[GuildDifference], server: Server) -> list[Composable]:
+    """Who is a member of the roles of guilds, and they of which.
+
+    These come last in a transaction: other transactions that grant the same group wait until this one ends.
+    """
+    own: list[Composable] = []
+    statements: list[Composable] = []
+    for creator, group in _by_creator(differences).items():
+        ours, creators = _memberships(group, server, creator)
+        own += ours
+        statements += acting_as(creator, creators)
+    return statements + own
+
+
+def _by_creator(differences: Iterable[GuildDifference]) -> dict[str | None, list[GuildDifference]]:
+    groups: dict[str | None, list[GuildDifference]] = defaultdict(list)
     for difference in differences:
-        for kind, role in difference.after.roles.items():
-            name = difference.guild.names.roles[kind]
-            statements += _role(name, difference.before.roles.get(kind), role, server)
-    statements += _memberships(differences, server)
-    owned = {
-        difference.guild.names.owner: list(_schema(difference.guild.names, difference.before, difference.after))
-        for difference in differences
-    }
-    owners = [owner for owner, own_statements in owned.items() if own_statements]
-    inside = [statement for own_statements in owned.values() for statement in own_statements]
-    return statements + as_member(owners, inside, server)
+        groups[difference.creator].append(difference)
+    return groups
 
 
-def as_member(roles: Sequence[str], statements: Sequence[Composable], server: Server) -> list[Composable]:
+def as_member(
+    roles: Sequence[str], statements: Sequence[Composable], server: Server, creator: str | None = None
+) -> list[Composable]:
     """The statements with the rights of the roles. A superuser has them; whoever may grant the roles takes them."""
-    if server.superuser or not roles:
+    if server.superuser or not roles or not statements:
         return list(statements)
     options = "WITH INHERIT TRUE, SET TRUE" if server.version >= FIRST_WITH_GRANT_OPTIONS else ""
-    grant = sql.SQL("GRANT {} TO CURRENT_USER {}").format(_names(roles), sql.SQL(options))
-    return [grant, *statements, sql.SQL("REVOKE {} FROM CURRENT_USER").format(_names(roles))]
+    grant = sql.SQL("GRANT {} TO SESSION_USER {}").format(_names(roles), sql.SQL(options))
+    revoke = sql.SQL("REVOKE {} FROM SESSION_USER").format(_names(roles))
+    return [*acting_as(creator, [grant]), *statements, *acting_as(creator, [revoke])]
 
 
 def closing_statements(names: GuildNames, before: GuildState, server: Server) -> list[Composable]:
     """Before a guild is removed: its logins cannot log in, and those that have cannot use the schema."""
-    closed: list[Composable] = [
+    locked = [
         sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(names.roles[kind]))
         for kind, role in before.roles.items()
         if role.login
     ]
+    closed = acting_as(before.creator, locked)
     owner = before.schema_owner
     if owner is None:
         return closed
     private = {owner: before.schema_privileges.get(owner, frozenset())}
     on_schema = sql.SQL("SCHEMA {}").format(sql.Identifier(names.schema))
     revoked = list(_acl(sql.SQL(""), on_schema, before.schema_privileges, private))
-    return closed + (as_member([owner], revoked, server) if revoked else [])
+    return closed + as_member([owner], revoked, server, before.creator)
+
+
+def emptying_statements(
+    names: GuildNames, before: GuildState, tables: Sequence[str], server: Server
+) -> list[Composable]:
+    """Drop some of a guild's tables: a transaction that dropped very many would need too many locks."""
+    listed = sql.SQL(", ").join(sql.Identifier(names.schema, table) for table in tables)
+    dropped = [sql.SQL("DROP TABLE {} CASCADE").format(listed)]
+    return as_member([names.roles[kind] for kind in before.roles], dropped, server, before.creator)
 
 
 def removal_statements(names: GuildNames, before: GuildState, server: Server) -> list[Composable]:
@@ -117,17 +217,27 @@ def removal_statements(names: GuildNames, before: GuildState, server: Server) ->
         statements.append(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(names.schema)))
     if roles:
         statements.append(sql.SQL("DROP OWNED BY {}").format(_names(roles)))
-    dropped = as_member(roles, statements, server)
-    return [*dropped, sql.SQL("DROP ROLE {}").format(_names(roles))] if roles else dropped
+    dropped = as_member(roles, statements, server, before.creator)
+    if not roles:
+        return dropped
+    return dropped + acting_as(before.creator, [sql.SQL("DROP ROLE {}").format(_names(roles))])
 
 
-def termination(names: Sequence[GuildNames], server: Server) -> list[Composable]:
-    """End the sessions of guilds, and wait a little for each to be gone."""
-    logins = [login for one in names for login in (one.app, one.ro)]
+def termination(guilds: Sequence[tuple[GuildNames, str | None]], server: Server) -> list[Composable]:
+    """End the sessions of guilds, each given with its creator, and wait a little for each to be gone."""
+    logins: dict[str | None, list[str]] = defaultdict(list)
+    for names, creator in guilds:
+        logins[creator] += [names.app, names.ro]
     end = sql.SQL(
         "SELECT pg_catalog.pg_terminate_backend(pid, {}) FROM pg_catalog.pg_stat_activity WHERE usename = ANY({})"
-    ).format(sql.Literal(TERMINATION_TIMEOUT), sql.Literal(logins))
-    return as_member(logins, [end], server)
+    )
+    return [
+        statement
+        for creator, group in logins.items()
+        for statement in as_member(
+            group, [end.format(sql.Literal(TERMINATION_TIMEOUT), sql.Literal(group))], server, creator
+        )
+    ]
 
 
 def _names(names: Iterable[str]) -> Composable:
@@ -192,24 +302,31 @@ def _pairs(names: GuildNames, state: GuildState) -> dict[Pair, Options]:
     return pairs
 
 
-def _memberships(differences: Iterable[GuildDifference], server: Server) -> list[Composable]:
-    revoked: list[Composable] = []
+def _memberships(
+    differences: Iterable[GuildDifference], server: Server, creator: str | None
+) -> tuple[list[Composable], list[Composable]]:
+    """What the administrator revokes and grants itself, and what the creator does."""
+    own: list[Composable] = []
+    creators: list[Composable] = []
     wanted: dict[tuple[str, Options], list[str]] = defaultdict(list)
     for difference in differences:
         names = difference.guild.names
         before, after = _pairs(names, difference.before), _pairs(names, difference.after)
         wrong = {pair for pair, options in before.items() if after.get(pair) != options}
-        revoked += _revocations(difference.before.memberships, wrong, server)
+        grants = difference.before.memberships
+        made = [grant for grant in grants if creator is not None and grant.grantor == creator]
+        creators += _revocations(made, wrong, server)
+        own += _revocations([grant for grant in grants if grant not in made], wrong, server)
         for (role, member), options in after.items():
             if before.get((role, member)) != options:
                 wanted[role, options].append(member)
     roles_of: dict[tuple[tuple[str, ...], Options], list[str]] = defaultdict(list)
     for (role, options), members in wanted.items():
         roles_of[tuple(members), options].append(role)
-    return revoked + [
-        sql.SQL("GRANT {} TO {} {}").format(_names(roles), _names(members), _grant_options(options, server))
-        for (members, options), roles in roles_of.items()
-    ]
+    for (grantees, options), roles in roles_of.items():
+        grant = sql.SQL("GRANT {} TO {} {}").format(_names(roles), _names(grantees), _grant_options(options, server))
+        (own if set(roles) <= set(SHARED_ROLES) else creators).append(grant)
+    return own, creators
 
 
 def _grant_options(options: Options, server: Server) -> Composable:
@@ -255,6 +372,19 @@ def _schema(names: GuildNames, before: GuildState, after: GuildState) -> Iterato
             defaults.get(scope, NO_PRIVILEGES),
             after.default_privileges.get(scope, NO_PRIVILEGES),
         )
+    for one in before.objects:
+        yield from _object(names, one)
+
+
+def _object(names: GuildNames, found: SchemaObject) -> Iterator[Composable]:
+    """An object becomes its guild's owner's, with the privileges that default privileges would have given it."""
+    name: Composable = sql.Identifier(names.schema, found.name)
+    if found.arguments is not None:
+        name = _routine(names.schema, found.name, found.arguments)
+    on_object = sql.SQL("{} {}").format(sql.SQL(KIND_OF_OBJECT[found.what]), name)
+    if found.owner != names.owner and not found.bound:
+        yield sql.SQL("ALTER {} OWNER TO {}").format(on_object, sql.Identifier(names.owner))
+    yield from _acl(sql.SQL(""), on_object, found.privileges, object_privileges(names)[found.what])
 
 
 def _acl(prefix: Composable, on: Composable, before: Privileges, after: Privileges) -> Iterator[Composable]:

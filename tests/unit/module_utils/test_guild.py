@@ -12,9 +12,12 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
 from ansible_collections.dcm.platform.plugins.module_utils.guild import (
     LARGEST_ID,
     guild_id,
+    guild_ids,
     guild_key_prefix,
     guild_names,
+    guild_passwords,
     guild_prefix,
+    require_confirmation,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +60,9 @@ def test_every_snowflake_is_accepted_as_text_and_as_a_number(number: int) -> Non
         0,
         -1,
         LARGEST_ID + 1,
+        pytest.param(10**5000, id="huge"),
+        pytest.param(-(10**5000), id="huge negative"),
+        pytest.param([10**5000], id="huge in a list"),
         True,
         False,
         1.0,
@@ -121,9 +127,10 @@ def test_names_of_one_guild() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "G_", "_g", "1g", "g1", "pg_", "pg_g", "g-", "g ", 'g"', "gü", "g_\n", "g" * 22, "g" * 21 + "1"]
+    "prefix",
+    ["", "G_", "_g", "1g", "g1", "pg_", "pg_g", "g-", "g ", 'g"', "gü", "g_\n", "g" * 22, "g" * 21 + "1", 1, None],
 )
-def test_bad_prefixes_are_refused(prefix: str) -> None:
+def test_bad_prefixes_are_refused(prefix: Any) -> None:
     with pytest.raises(InputError, match="is no prefix"):
         guild_prefix(prefix)
 
@@ -131,3 +138,40 @@ def test_bad_prefixes_are_refused(prefix: str) -> None:
 @pytest.mark.parametrize("prefix", ["g", "g_", "staging_", "pgx", "a2_", "g" * 21])
 def test_good_prefixes_are_kept(prefix: str) -> None:
     assert guild_prefix(prefix) == prefix
+
+
+def test_ids_of_a_list() -> None:
+    assert guild_ids([{"id": 1}, {"id": "2"}]) == ["1", "2"]
+    with pytest.raises(InputError, match="stands more than once in guilds: 7"):
+        guild_ids([{"id": 7}, {"id": "8"}, {"id": "7"}])
+
+
+@pytest.mark.parametrize("confirmation", ["7", 7])
+def test_a_repeated_id_confirms(confirmation: Any) -> None:
+    require_confirmation("7", confirmation)
+
+
+@pytest.mark.parametrize("confirmation", [None, "8", "*", "all", True, ""])
+def test_nothing_else_confirms(confirmation: Any) -> None:
+    with pytest.raises(InputError, match=r"not removed without confirmation|is not a guild id"):
+        require_confirmation("7", confirmation)
+
+
+def test_passwords_are_those_of_the_list() -> None:
+    assert guild_passwords(None, ["1"]) == {}
+    assert guild_passwords('{"1": "x"}', ["1", "2"]) == {"1": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{planted", "is no JSON"),
+        ('["planted"]', "is no dictionary"),
+        ('{"2": "planted"}', "not in guilds: 2"),
+        ('{"x": "planted"}', "'x' is not a guild id"),
+    ],
+)
+def test_bad_passwords_are_refused_unshown(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as refusal:
+        guild_passwords(text, ["1"])
+    assert "planted" not in str(refusal.value)

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.options import desired
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 DEFAULTS: dict[str, Any] = {
@@ -19,7 +20,10 @@ DEFAULTS: dict[str, Any] = {
     "passwords": None,
     "update_password": "on_create",
     "settings": {},
+    "level": "model",
+    "extension_routines": [],
     "batch_size": 50,
+    "connections": 4,
 }
 
 
@@ -36,6 +40,8 @@ def test_options_become_what_is_wanted() -> None:
             "prefix": "staging_",
             "passwords": json.dumps({"1": {"app": "swordfish", "ro": None}, "2": {}}),
             "update_password": "always",
+            "level": "hardened",
+            "extension_routines": ["levenshtein"],
             "settings": {"statement_timeout": "30s", "work_mem": None, "jit": False, "pgaudit.log": "ddl", "seed": 1},
         }
     )
@@ -45,6 +51,8 @@ def test_options_become_what_is_wanted() -> None:
     assert {kind: secret.reveal() for kind, secret in first.passwords.items()} == {"app": "swordfish"}
     assert (second.names.id, second.state, second.passwords) == ("2", "suspended", {})
     assert wanted.compare_passwords
+    assert wanted.hardened
+    assert wanted.harmless == ["levenshtein"]
     assert wanted.settings == {
         "statement_timeout": "30s",
         "work_mem": None,
@@ -65,6 +73,27 @@ def test_a_removal_is_confirmed_by_the_id(confirm: Any) -> None:
 def test_anything_else_is_no_confirmation(confirm: Any) -> None:
     with pytest.raises(InputError):
         desired({**DEFAULTS, "guilds": [entry("1", state="absent", confirm=confirm)]})
+
+
+HOSTILE = st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.binary() | st.lists(st.integers())
+
+
+@pytest.mark.row("DATA-08")
+@given(HOSTILE, st.just("g_") | st.text())
+@example("1\n", "g_")
+@example("\uff11\uff12", "g_")
+@example("1", "g_1")
+@example('1"; DROP SCHEMA public; --', "g_")
+@example(2**64, "g_")
+def test_an_id_and_a_prefix_are_derived_names_or_an_error(identifier: Any, prefix: str) -> None:
+    try:
+        (guild,) = desired({**DEFAULTS, "guilds": [entry(identifier)], "prefix": prefix}).guilds
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    for name in (guild.names.schema, *guild.names.roles.values()):
+        assert re.fullmatch(r"[a-z][a-z0-9_]{0,20}[1-9][0-9]{0,19}(_owner|_app|_ro)?", name, re.ASCII)
+        assert len(name) < 64
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.dictionaries(st.text(), x)))
@@ -94,3 +123,9 @@ def test_what_cannot_be_a_setting_of_the_database(name: str) -> None:
 def test_a_setting_is_one_value() -> None:
     with pytest.raises(InputError, match="The setting jit is neither text"):
         desired({**DEFAULTS, "settings": {"jit": ["on"]}})
+
+
+@pytest.mark.parametrize("connections", [0, -1, 5])
+def test_more_connections_than_lanes_are_of_no_use(connections: int) -> None:
+    with pytest.raises(InputError, match="it is from 1 to 4"):
+        desired({**DEFAULTS, "connections": connections})

@@ -15,9 +15,11 @@ from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import
     ABSENT,
     Catalog,
     DatabaseState,
+    Doors,
     Guild,
     GuildState,
     Role,
+    Routine,
     Server,
     wanted_database,
     wanted_guild,
@@ -25,8 +27,10 @@ from ansible_collections.dcm.platform.plugins.module_utils.postgres.model import
 from ansible_collections.dcm.platform.plugins.module_utils.postgres.plan import (
     Desired,
     GuildDifference,
+    comparable,
     database_difference,
     differing,
+    open_doors,
     plan,
     refuse_unmet,
     uncompared_passwords,
@@ -98,6 +102,55 @@ def test_when_a_password_is_set(verifier: Secret | None, compare: bool, superuse
     assert found == expected
 
 
+def test_a_password_that_a_login_refuses_is_set() -> None:
+    desired = Desired([guild(1, app="a", ro="b")], compare_passwords=True)
+    catalog = Catalog({"1": present(1)}, SET_UP, tried_passwords=frozenset({"g_1_app", "g_1_ro"}))
+    assert plan(desired, catalog, PROVISIONER) == []
+    wrong = dataclasses.replace(catalog, wrong_passwords=frozenset({"g_1_ro"}))
+    (change,) = plan(desired, wrong, PROVISIONER)
+    assert change.payload.passwords == ("ro",)
+    assert comparable(desired, catalog) == {"g_1_app": Secret("a"), "g_1_ro": Secret("b")}
+    assert uncompared_passwords(desired, wrong, PROVISIONER) == 0
+
+
+ADVISORY = Routine("pg_catalog", "pg_advisory_lock", "bigint")
+OPEN = dataclasses.replace(
+    SET_UP,
+    doors=Doors(routines=(ADVISORY,), large_objects=True, databases=("postgres",)),
+    language_privileges={"": frozenset({"USAGE"})},
+    other_databases=("shop",),
+)
+
+
+def test_only_a_superuser_is_asked_to_harden() -> None:
+    hardened = Desired([], hardened=True)
+    assert database_difference(hardened, OPEN, PROVISIONER) is None
+    assert database_difference(Desired([]), OPEN, SUPERUSER) is None
+    difference = database_difference(hardened, OPEN, SUPERUSER)
+    assert difference is not None
+    assert difference.before.tree()["open_to_guilds"] == {
+        "routines": ["pg_catalog.pg_advisory_lock(bigint)"],
+        "large_object_metadata": True,
+        "databases": ["postgres"],
+    }
+    assert "open_to_guilds" not in difference.after.tree()
+    assert database_difference(hardened, wanted_database({}, hardened=True), SUPERUSER) is None
+
+
+def test_what_keeps_a_database_from_being_hardened_is_named() -> None:
+    everything = [
+        "guilds may call pg_catalog.pg_advisory_lock(bigint)",
+        "PUBLIC may use the language plpgsql",
+        "PUBLIC may read pg_largeobject_metadata",
+        "PUBLIC may connect to database postgres",
+        "PUBLIC may connect to database shop",
+    ]
+    assert open_doors(Desired([], hardened=True), OPEN, PROVISIONER) == everything
+    assert open_doors(Desired([]), OPEN, SUPERUSER) == everything
+    assert open_doors(Desired([], hardened=True), OPEN, SUPERUSER) == everything[-1:]
+    assert open_doors(Desired([]), wanted_database({}, hardened=True), PROVISIONER) == []
+
+
 def test_passwords_that_cannot_be_compared_are_counted() -> None:
     desired = Desired([guild(1, app="a", ro="b"), guild(2, app="c")], compare_passwords=True)
     catalog = Catalog({"1": present(1), "2": ABSENT}, SET_UP)
@@ -160,7 +213,7 @@ def test_the_database_is_compared_only_where_there_is_an_opinion() -> None:
         right,
         settings={**right.settings, "log_statement": "ddl"},
         roles={
-            "guild_connect": right.roles["guild_connect"],
+            **right.roles,
             "guild_migrator": dataclasses.replace(
                 right.roles["guild_migrator"],
                 connection_limit=5,
@@ -170,7 +223,7 @@ def test_the_database_is_compared_only_where_there_is_an_opinion() -> None:
         },
     )
     desired = Desired([], settings)
-    assert database_difference(desired, operators) is None
+    assert database_difference(desired, operators, SUPERUSER) is None
     for wrong in (
         dataclasses.replace(operators, settings={**operators.settings, "work_mem": "1GB"}),
         dataclasses.replace(operators, settings={}),
@@ -179,7 +232,7 @@ def test_the_database_is_compared_only_where_there_is_an_opinion() -> None:
         dataclasses.replace(operators, roles={}),
         DatabaseState(),
     ):
-        assert database_difference(desired, wrong) is not None
+        assert database_difference(desired, wrong, SUPERUSER) is not None
 
 
 def test_what_still_differs_after_writing_is_named() -> None:
