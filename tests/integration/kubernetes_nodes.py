@@ -53,6 +53,7 @@ class Nodes:
             self.group, {"metadata": {"name": "budget"}, "spec": budget}
         )
         self.apps.create_namespaced_deployment(self.group, {"metadata": {"name": "main"}, "spec": spec})
+        self.until(lambda: self._ready() == replicas, "the pods run")
         self.until(lambda: self._allowed() == replicas - min_available, "the budget counts the pods")
 
     def allow(self, min_available: int) -> None:
@@ -80,6 +81,9 @@ class Nodes:
         while not condition():
             assert time.monotonic() < deadline, f"after {PATIENCE:g} s still not: {what}"
             time.sleep(0.05)
+
+    def _ready(self) -> int:
+        return int(self.apps.read_namespaced_deployment_status("main", self.group).status.ready_replicas or 0)
 
     def _allowed(self) -> int:
         found = self.policy.read_namespaced_pod_disruption_budget("budget", self.group)

@@ -115,11 +115,17 @@ class Lab:
 
     def _start_process(self, service: Service, process: Process) -> None:
         supervised = Supervised(service.directory, process.name)
-        if supervised.pid() is None:
-            supervised.start(process.command, process.environment, self.directory)
+        started = False
         deadline = time.monotonic() + process.ready_timeout
-        while (reason := _not_ready(process)) is not None:
+        while True:
+            # One that was killed a moment ago may be there at first and end only then.
             died = supervised.pid() is None
+            if died and not started:
+                supervised.start(process.command, process.environment, self.directory)
+                started, died = True, False
+            reason = _not_ready(process)
+            if reason is None:
+                return
             if died or time.monotonic() > deadline:
                 what = "ended" if died else f"was not ready after {process.ready_timeout:g} s ({reason})"
                 raise LabError(f"{process.name} {what}. The end of {supervised.log_file}:\n{supervised.log_tail()}")
