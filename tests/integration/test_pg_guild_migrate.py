@@ -66,9 +66,9 @@ def files(tmp_path: Path) -> Files:
 def run(run_module: Run, database: GuildDatabase, files: Files) -> Run:
     """``run([guilds], check=…, seeds=…)`` runs the module as the database's administrator."""
 
-    def call(guilds: Sequence[Any] = GUILDS, **options: Any) -> ModuleResult:
+    def call(guilds: Sequence[Any] = tuple(GUILDS), **options: Any) -> ModuleResult:
         how = {key: options.pop(key) for key in ("check", "diff", "verbosity") if key in options}
-        arguments = {**database.options, "directory": str(files.migrations), "guilds": guilds, **options}
+        arguments = {**database.options, "directory": str(files.migrations), "guilds": list(guilds), **options}
         return run_module("pg_guild_migrate", arguments, **how)
 
     return call

@@ -553,7 +553,7 @@ def test_whoever_holds_the_lock_for_too_long_is_named(database: GuildDatabase, m
     monkeypatch.setattr(under_test, "LOCK_TIMEOUT", 0.2)
     options = {**database.options, "ssl_mode": "prefer", "ca_cert": None, "connect_timeout": 5}
     reconciler = under_test.GuildReconciler(
-        lambda: Session(options, "test"), Desired([]), under_test.Pace(), lambda text: pytest.fail(text)
+        lambda: Session(options, "test"), Desired([]), under_test.Pace(), pytest.fail
     )
     changes = reconciler.plan(reconciler.read())
     oid = database.value("SELECT oid FROM pg_database WHERE datname = current_database()")

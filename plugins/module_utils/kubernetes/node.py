@@ -12,15 +12,13 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import Reconciler
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.drain import Drainer, Occupancy
 
-Nodes = Mapping[str, Occupancy | None]
+Nodes = Mapping[str, Occupancy]
 
 
 def plan(actual: Nodes, state: str) -> list[Change]:
-    """What keeps the nodes from being ``drained`` or ``schedulable``. One that is not registered is as it should be."""
+    """What keeps the registered nodes from being ``drained`` or ``schedulable``; the others are as they should be."""
     changes = []
     for name, found in actual.items():
-        if found is None:
-            continue
         before = {"cordoned": found.cordoned, "pods": list(found.pods)}
         if state == "schedulable" and found.cordoned:
             changes.append(Change("update", "node", name, before, {**before, "cordoned": False}))
@@ -38,7 +36,8 @@ class NodeReconciler(Reconciler[Nodes]):
         self._state = state
 
     def read(self) -> Nodes:
-        return {name: self._drainer.look(name) for name in self._names}
+        found = ((name, self._drainer.look(name)) for name in self._names)
+        return {name: occupancy for name, occupancy in found if occupancy is not None}
 
     def plan(self, actual: Nodes) -> list[Change]:
         return plan(actual, self._state)
@@ -56,7 +55,8 @@ class NodeReconciler(Reconciler[Nodes]):
     def result(self, actual: Nodes, changes: Sequence[Change]) -> dict[str, Any]:
         done = {change.name: change.after or {} for change in changes}
         nodes = []
-        for name, found in actual.items():
+        for name in self._names:
+            found = actual.get(name)
             state = {} if found is None else {"cordoned": found.cordoned, "pods": list(found.pods)}
             nodes.append({"name": name, "registered": found is not None, **state, **done.get(name, {})})
         return {"nodes": nodes}

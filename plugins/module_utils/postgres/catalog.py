@@ -276,7 +276,7 @@ def read_creators(session: Session) -> dict[str, int]:
 
 def read_named(session: Session, prefix: str) -> list[tuple[str, str]]:
     """Schemas of the database and roles of the server that start with the prefix: their kind and name."""
-    return [(kind, name) for kind, name in session.rows(_NAMED, [prefix, prefix])]
+    return list(session.rows(_NAMED, [prefix, prefix]))
 
 
 def read_sizes(session: Session, schemas: Iterable[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import 
 from ansible_collections.dcm.platform.plugins.module_utils.talos.client import EtcdMember, TalosClient
 from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd import CORRUPT
 
-Judgement = Callable[[Sequence[EtcdMember], int, Collection[int]], str | None]
+Judgement = Callable[[Sequence[EtcdMember], int, Collection[int]], "str | None"]
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ _CONTROL_PLANE_QUESTIONS: Mapping[str, Callable[[TalosClient], Any]] = {
 
 # --- what to think of it ----------------------------------------------------------------------------------------------
 
-Judge = Callable[[Report], str | None]
+Judge = Callable[[Report], "str | None"]
 
 
 def _api(report: Report) -> str | None:

@@ -56,5 +56,5 @@ def caused(error: Exception, cause: Exception) -> Exception:
 )
 def test_an_error_says_what_happened_and_where(error: Exception, kind: type[PlatformError], text: str) -> None:
     failed = connecting_failed("x:1", error)
-    assert type(failed) is kind
+    assert failed.__class__ is kind
     assert text in str(failed)
