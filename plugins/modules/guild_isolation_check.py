@@ -266,135 +266,21 @@ seed:
   sample: 1861
 """
 
-import json
-import random
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dcm.platform.plugins.module_utils.engine.arguments import Arguments
-from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
-from ansible_collections.dcm.platform.plugins.module_utils.engine.libraries import HVAC, PSYCOPG2, REDIS, require
-from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import LISTED, boundary
+from ansible_collections.dcm.platform.plugins.module_utils.engine.reconcile import boundary
 from ansible_collections.dcm.platform.plugins.module_utils.engine.redaction import Redactor
-from ansible_collections.dcm.platform.plugins.module_utils.guild import PREFIX, guild_id, guild_ids, guild_names
-from ansible_collections.dcm.platform.plugins.module_utils.isolation.check import (
-    NOT_TESTED,
-    Finding,
-    Store,
-    findings_of,
-    pairs_of,
-    table,
-)
-from ansible_collections.dcm.platform.plugins.module_utils.isolation.postgres_store import PostgresStore
-from ansible_collections.dcm.platform.plugins.module_utils.isolation.redis_store import RedisStore
-from ansible_collections.dcm.platform.plugins.module_utils.isolation.vault_store import VaultStore
-from ansible_collections.dcm.platform.plugins.module_utils.postgres.arguments import POSTGRESQL_ARGUMENTS
-from ansible_collections.dcm.platform.plugins.module_utils.redis.arguments import REDIS_ARGUMENTS
-from ansible_collections.dcm.platform.plugins.module_utils.vault.arguments import VAULT_ARGUMENTS
-from ansible_collections.dcm.platform.plugins.module_utils.vault.client import connect
-
-SEEDS = 2**31  # a seed is drawn below this
-
-
-def part(arguments: Arguments, *names: str) -> dict[str, Any]:
-    """Some options of a connection: guilds log in as themselves."""
-    return {name: arguments.spec[name] for name in names}
-
-
-POSTGRESQL = part(
-    POSTGRESQL_ARGUMENTS, "login_host", "login_port", "login_db", "ssl_mode", "ca_cert", "connect_timeout"
-)
-VAULT = {
-    **part(VAULT_ARGUMENTS, "url", "token", "namespace", "validate_certs"),
-    "ca_cert": {key: value for key, value in VAULT_ARGUMENTS.spec["ca_cert"].items() if key != "aliases"},
-    "mount": {"type": "str", "default": "secret"},
-    "path": {"type": "str", "default": "dcm/guilds"},
-    "secret": {"type": "str", "default": "postgresql", "no_log": False},
-    "policy_prefix": {"type": "str", "default": "guild-"},
-}
-REDIS_OPTIONS = part(REDIS_ARGUMENTS, "login_host", "login_port", "tls", "validate_certs", "ca_certs", "timeout")
-ARGUMENTS = Arguments(
-    {
-        "guilds": {"type": "list", "elements": "raw", "required": True},
-        "prefix": {"type": "str", "default": PREFIX},
-        "credentials": {"type": "json", "no_log": True},
-        "postgresql": {"type": "dict", "options": POSTGRESQL},
-        "redis": {"type": "dict", "options": REDIS_OPTIONS},
-        "vault": {"type": "dict", "options": VAULT},
-        "level": {"type": "str", "choices": ["model", "hardened"], "default": "model"},
-        "pairs": {"type": "int", "default": 20},
-        "seed": {"type": "int"},
-        "workers": {"type": "int", "default": 2},
-    },
-    required_one_of=(("postgresql", "redis", "vault"),),
-)
-
-
-def credentials(text: str | None, store: str) -> dict[str, Mapping[str, str]]:
-    """What the guilds log in to a store with, by id. Raises :class:`InputError`; no message holds a secret."""
-    try:
-        entries = json.loads(text) if text else {}
-        return {guild_id(key): stores[store] for key, stores in entries.items() if stores.get(store)}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError("credentials is no JSON dictionary of guild ids to dictionaries of stores.") from error
-
-
-def stores_of(options: dict[str, Any]) -> list[Store]:
-    """The stores that are checked, connected where they need an administrator."""
-    stores: list[Store] = []
-    if options["postgresql"]:
-        require(PSYCOPG2)
-        logins = credentials(options["credentials"], "postgresql")
-        stores.append(PostgresStore(options["postgresql"], logins, options["level"]))
-    if options["redis"]:
-        require(REDIS)
-        stores.append(RedisStore(options["redis"], credentials(options["credentials"], "redis"), options["prefix"]))
-    if options["vault"]:
-        require(HVAC)
-        defaults = {name: spec.get("default") for name, spec in VAULT_ARGUMENTS.spec.items()}
-        reached = {**defaults, **options["vault"]}
-        stores.append(VaultStore(connect(reached), reached))
-    return stores
-
-
-def report(findings: list[Finding], pairs: int, seed: int) -> dict[str, Any]:
-    """What the module returns."""
-    surprises = [one for one in findings if one.surprising]
-    return {
-        "attacks": table(findings),
-        "surprises": [asdict(one) for one in surprises[:LISTED]],
-        "counts": {
-            "pairs": pairs,
-            "attacks": len(findings),
-            "surprises": len(surprises),
-            "not_tested": sum(one.got == NOT_TESTED for one in findings),
-        },
-        "seed": seed,
-    }
+from ansible_collections.dcm.platform.plugins.module_utils.isolation.arguments import ARGUMENTS
+from ansible_collections.dcm.platform.plugins.module_utils.isolation.run import check_isolation, complaint
 
 
 def main() -> None:
     module = AnsibleModule(**ARGUMENTS.for_module(), supports_check_mode=True)
     redactor = Redactor(module.no_log_values)
     with boundary(module, redactor):
-        options = module.params
-        guilds = [guild_names(one, options["prefix"]) for one in guild_ids({"id": id} for id in options["guilds"])]
-        if len(guilds) < 2 or options["pairs"] < 0 or options["workers"] < 1:
-            raise InputError("At least two guilds are needed, no negative number of pairs, and a worker.")
-        seed = random.randrange(SEEDS) if options["seed"] is None else options["seed"]
-        pairs = pairs_of(guilds, options["pairs"], seed)
-        output = report(list(findings_of(stores_of(options), pairs, options["workers"])), len(pairs), seed)
+        output = check_isolation(module.params)
         if output["surprises"]:
-            first = "; ".join(
-                f"guild {one['attacker']} on guild {one['victim']} in {one['store']}, {one['row']}: {one['attack']}"
-                f" (expected {one['expected']}, got {one['got']}{': ' if one['detail'] else ''}{one['detail']})"
-                for one in output["surprises"][:3]
-            )
-            found = output["counts"]["surprises"]
-            message = f"The isolation of guilds is not what it should be, {found} surprises: {first}."
-            module.fail_json(**redactor.tree({"msg": message, **output}))
+            module.fail_json(**redactor.tree({"msg": complaint(output), **output}))
         module.exit_json(changed=False, **output)
 
 

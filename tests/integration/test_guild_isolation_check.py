@@ -14,7 +14,7 @@ import pytest
 
 from tests.ansible_runner import ModuleResult
 from tests.conftest import LabFixture
-from tests.integration.guild_database import GuildDatabase, Servers
+from tests.integration.guild_database import GuildDatabase, Servers, eventually
 from tests.integration.redis_servers import CLUSTER, SINGLE, RedisServers
 from tests.sandbox.service import Settings, free_port
 
@@ -107,7 +107,8 @@ def test_the_model_withstands_and_nothing_is_left(check: Run, database: GuildDat
         "F2",
     }
     assert everything(database) == before
-    assert database.value("SELECT count(*) FROM pg_stat_activity WHERE usename ~ '^g_'") == 0
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename ~ '^g_'"
+    eventually(lambda: database.value(sessions) == 0, "the guilds' sessions have ended")
 
 
 # What is planted at a time, and by which row and attack, with what gain, it must be found.

@@ -228,9 +228,12 @@ class TalosClient:
         first_line = reply.mode_details.partition("\n")[0]  # what follows is a diff with every secret in it
         return Applied(modes.Name(reply.mode).lower(), first_line, tuple(reply.warnings))
 
-    def etcd_members(self) -> list[EtcdMember]:
-        """The members as this control plane sees them. Raises while its etcd does not run."""
-        reply = self._unary(f"{_MACHINE}/EtcdMemberList").messages[0]
+    def etcd_members(self, target: str | None = None) -> list[EtcdMember]:
+        """The members as this control plane sees them, or the control plane ``target`` that the node reaches.
+
+        Raises while etcd does not run there.
+        """
+        reply = self._unary(f"{_MACHINE}/EtcdMemberList", target=target).messages[0]
         return [
             EtcdMember(member.id, member.hostname, member.is_learner, tuple(member.peer_urls))
             for member in reply.members

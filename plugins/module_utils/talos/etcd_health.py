@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import PlatformError, RefusedError
 from ansible_collections.dcm.platform.plugins.module_utils.talos.client import EtcdMember, TalosClient
 from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd import CORRUPT
+from ansible_collections.dcm.platform.plugins.module_utils.talos.inputs import CONTROL_PLANE
+from ansible_collections.dcm.platform.plugins.module_utils.talos.inspection import addresses
 
 Judgement = Callable[[Sequence[EtcdMember], int, Collection[int]], "str | None"]
 
@@ -45,6 +47,21 @@ def _knows_a_leader(client: TalosClient, member: EtcdMember) -> bool:
         return client.etcd_status(host).leader != 0
     except PlatformError:
         return False
+
+
+def was_removed(client: TalosClient) -> bool:
+    """Whether etcd runs without this control plane, by the word of another one that it reaches."""
+    own = {address.partition("/")[0] for address in addresses(client)}
+    for machine in client.resources("cluster", "Members.cluster.talos.dev").values():
+        others = [address for address in machine.get("addresses") or () if address not in own]
+        if machine.get("machineType") != CONTROL_PLANE or not others:
+            continue
+        try:
+            members = client.etcd_members(others[0])
+        except PlatformError:
+            continue  # the next one may tell
+        return not any(urlsplit(url).hostname in own for member in members for url in member.peer_urls)
+    return False
 
 
 def refuse_unless_spared(client: TalosClient, why_not: Judgement, action: str) -> None:

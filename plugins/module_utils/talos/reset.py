@@ -20,7 +20,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import No
 from ansible_collections.dcm.platform.plugins.module_utils.talos.client import TalosClient
 from ansible_collections.dcm.platform.plugins.module_utils.talos.connection import Connector, Session
 from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd import DATA_FILE, WAITING_STATE
-from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd_health import refuse_unless_spared
+from ansible_collections.dcm.platform.plugins.module_utils.talos.etcd_health import refuse_unless_spared, was_removed
 from ansible_collections.dcm.platform.plugins.module_utils.talos.inputs import CONTROL_PLANE
 from ansible_collections.dcm.platform.plugins.module_utils.talos.node import Node
 from ansible_collections.dcm.platform.plugins.module_utils.talos.quorum import why_not_removed
@@ -107,14 +107,17 @@ class ResetReconciler(Reconciler[Member]):
         state = client.service_states().get("etcd", "")
         if state == WAITING_STATE and not client.has_file(DATA_FILE):
             return False  # it never joined
-        if self._wiping.destroy_cluster is None and state != "Running":
+        if self._wiping.destroy_cluster is not None:
+            return True
+        if state != "Running":
+            if was_removed(client):
+                return True
             raise RefusedError(
                 f"{self._node.name} ({self._node.address}) is not reset: its etcd is {state or 'not there'}, so nobody "
                 "can tell whether the others have a quorum without it.",
                 hint="Let it finish booting, or remove its member with talos_etcd_member first.",
             )
-        if self._wiping.destroy_cluster is None:
-            refuse_unless_spared(client, why_not_removed, "reset")
+        refuse_unless_spared(client, why_not_removed, "reset")
         return True
 
     def plan(self, actual: Member) -> list[Change]:

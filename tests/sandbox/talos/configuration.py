@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import message
 from grpclib.const import Status
 
+from tests.sandbox.talos import schema
 from tests.sandbox.talos.calls import Call, procedure, refuse, single
 from tests.sandbox.talos.machine import Machine
 from tests.sandbox.talos.machine_config import (
@@ -54,9 +55,12 @@ def _checked(machine: Machine, data: bytes) -> tuple[MachineConfig, list[str]]:
         code = Status.UNKNOWN if old_maintenance else Status.INVALID_ARGUMENT
         raise refuse(code, str(error)) from error
     try:
-        return config, validate(config, requires_install=machine.requires_install)
+        warnings = validate(config, requires_install=machine.requires_install)
     except ConfigError as error:
         raise refuse(Status.INVALID_ARGUMENT, str(error)) from error
+    if found := schema.problems(config.documents):
+        raise refuse(Status.INVALID_ARGUMENT, "error decoding document " + "; ".join(found))
+    return config, warnings
 
 
 async def _apply_in_maintenance(machine: Machine, config: MachineConfig, request: Any, warnings: list[str]) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -21,6 +22,8 @@ from grpclib.server import Handler, Server
 from tests.sandbox.talos.pki import is_client_certificate
 
 Serve = Callable[[str, Any], Awaitable[None]]
+
+PORT_FREE_WITHIN = 5.0  # seconds
 
 
 class Listener:
@@ -56,8 +59,16 @@ class Listener:
     async def _listen(
         self, protocol: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext | None
     ) -> asyncio.AbstractServer:
+        """The port may still be in the kernel's hands for a moment after it was closed, on a busy machine."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(protocol, self.address, self.port, ssl=context)
+        async with asyncio.timeout(PORT_FREE_WITHIN):
+            while True:
+                try:
+                    return await loop.create_server(protocol, self.address, self.port, ssl=context)
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                    await asyncio.sleep(0.05)
 
     async def finish_requests(self) -> None:
         """Wait until the replies under way are written; a second at most, as streams may have no end."""
