@@ -182,13 +182,6 @@ class TestMembers:
         assert not run("talos_etcd_member", state="removed", member="cp-3")["changed"]
         cluster.machines.fault("cp-3", unreachable="")
 
-    @pytest.mark.row("TAL-21")
-    def test_what_was_a_member_once_can_be_reset(self, cluster: Cluster) -> None:
-        """Its own etcd does not run any more, so another control plane is asked."""
-        result = cluster.machine("cp-3", None, state="absent")
-        assert result["changed"], result
-        assert cluster.machines.status("cp-3")["stage"] == "maintenance"
-
     def test_one_that_runs_leaves(self, cluster: Cluster, run: Run) -> None:
         three = {"control_planes": dict(list(cluster.machines.control_planes.items())[:2])}
         assert run("talos_etcd_member", state="left", member=members(cluster)["cp-2"], check=True, **three)["changed"]

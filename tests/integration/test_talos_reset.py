@@ -102,6 +102,19 @@ class TestControlPlane:
                 machines.ask("power_cycle", machine=name)
         until(lambda: all(machines.status(name)["ready"] for name in machines.control_planes), "the cluster")
 
+    def test_what_is_no_member_any_more(self, machines: Machines, cluster: Cluster) -> None:
+        """Its own etcd does not run then, so another control plane is asked."""
+        machines.fault("cp-3", unreachable="refuse")
+        there = {"secrets": cluster.bundle, "control_planes": machines.control_planes, "connect_timeout": 1}
+        removed = cluster.ansible.run_module("talos_etcd_member", {**there, "state": "removed", "member": "cp-3"})
+        machines.fault("cp-3", unreachable="")
+        assert removed["changed"], removed
+        result = reset(cluster, "cp-3")
+        assert result["changed"], result
+        assert machines.status("cp-3")["stage"] == "maintenance"
+        cluster.configure("cp-3")
+        until(lambda: members(machines) == ["cp-1", "cp-2", "cp-3"], "cp-3 to be a member again")
+
     def test_one_of_three_leaves(self, machines: Machines, cluster: Cluster) -> None:
         result = reset(cluster, "cp-3", diff=True)
         assert result["changed"], result

@@ -177,7 +177,8 @@ def test_a_fresh_backup_of_a_prefix_is_reused(velero: Velero, backup: Backup, na
     again = backup(name_prefix=name, max_age="24h")
     assert not again["changed"]
     assert again["backup"] == first["backup"]
-    newer = backup(name_prefix=name, max_age="1ms")
+    eventually(lambda: backup(name_prefix=name, max_age="1s", check=True)["changed"], "the backup is a second old")
+    newer = backup(name_prefix=name, max_age="1s")
     assert newer["changed"]
     assert of_prefix() == sorted([first["backup"]["name"], newer["backup"]["name"]])
     other = backup(name_prefix=name, max_age="24h", excluded_resources=["secrets"], check=True)
