@@ -119,7 +119,7 @@ options:
   workers:
     description: How many requests run at a time.
     type: int
-    default: 8
+    default: 24
 attributes:
   check_mode:
     support: full
@@ -269,7 +269,7 @@ ARGUMENTS = Arguments(
         "owner": {"type": "str"},
         "prune": {"type": "str"},
         "fingerprint_key": {"type": "str", "no_log": True},
-        "workers": {"type": "int", "default": 8},
+        "workers": {"type": "int", "default": 24},
     },
     required_by={"prune": ("owner",)},
 )

@@ -42,7 +42,7 @@ options:
   workers:
     description: How many requests run at a time.
     type: int
-    default: 8
+    default: 24
 extends_documentation_fragment:
   - dcm.platform.attributes.reader
   - dcm.platform.vault
@@ -125,7 +125,7 @@ ARGUMENTS = Arguments(
         "prefix": {"type": "str"},
         "keys": {"type": "bool", "default": True, "no_log": False},
         "values": {"type": "bool", "default": False},
-        "workers": {"type": "int", "default": 8},
+        "workers": {"type": "int", "default": 24},
     }
 )
 
