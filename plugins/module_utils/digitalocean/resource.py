@@ -151,7 +151,7 @@ class Resources:
 
     def await_ready(self, entry: Entry) -> None:
         """Wait until the object is ready. Raises :class:`RefusedError` when it failed."""
-        if entry.actual is not None and entry.type.status(entry.actual) in entry.type.ready:
+        if _is_ready(entry):
             return
 
         def ready() -> None:
@@ -187,6 +187,21 @@ def creation_body(entry: Entry) -> dict[str, Any]:
     return body
 
 
+def _is_ready(entry: Entry) -> bool:
+    return entry.actual is not None and entry.type.status(entry.actual) in entry.type.ready
+
+
+def _is_unready(entry: Entry) -> bool:
+    """Whether there is something to wait for."""
+    return entry.present and entry.actual is not None and not _is_ready(entry)
+
+
+def _has_details(entry: Entry) -> bool:
+    """Whether anything is asked for that the list does not tell."""
+    calls = (name for call in entry.type.calls if call.read for name in call.fields)
+    return any(name in entry.wanted for name in (*calls, *(child.option for child in entry.type.children)))
+
+
 class ResourceReconciler(Reconciler[list[dict[str, Any]]]):
     """Makes a list of objects of one type as they are wanted."""
 
@@ -218,7 +233,8 @@ class ResourceReconciler(Reconciler[list[dict[str, Any]]]):
                 for item in found
                 if item[self._kind.id_field] not in meant and owned(self._kind, item, self._owner)
             ]
-        map_concurrently(self._read_details, self._entries, self._workers)
+        asked = [entry for entry in self._entries if entry.present and _has_details(entry)]
+        map_concurrently(self._read_details, asked, self._workers)
         return found
 
     def _entry(
@@ -236,8 +252,6 @@ class ResourceReconciler(Reconciler[list[dict[str, Any]]]):
 
     def _read_details(self, entry: Entry) -> None:
         """What the list does not tell of an object, if it is asked for: fields of calls, and children."""
-        if not entry.present:
-            return
         for call in entry.type.calls if entry.actual is not None else ():
             if call.read and any(name in entry.wanted for name in call.fields):
                 entry.actual = {**(entry.actual or {}), call.fields[0]: self._read_part(entry, call, *call.read)}
@@ -345,14 +359,12 @@ class ResourceReconciler(Reconciler[list[dict[str, Any]]]):
 
     def settle(self) -> None:
         if self._wait:
-            present = [entry for entry in self._entries if entry.present and entry.actual is not None]
-            map_concurrently(self._settle, present, self._workers)
+            unready = [entry for entry in self._entries if any(map(_is_unready, (entry, *entry.children)))]
+            map_concurrently(self._settle, unready, self._workers)
 
     def _settle(self, entry: Entry) -> None:
-        self._resources.await_ready(entry)
-        for child in entry.children:
-            if child.present and child.actual is not None:
-                self._resources.await_ready(child)
+        for one in filter(_is_unready, (entry, *entry.children)):
+            self._resources.await_ready(one)
 
     # -- result ------------------------------------------------------------------------------------------------
 
