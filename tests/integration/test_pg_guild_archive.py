@@ -136,6 +136,25 @@ def test_a_guild_is_archived_and_restored_alone(
 
 
 @pytest.mark.row("BDR-09")
+@pytest.mark.row("BDR-09")
+def test_an_archive_goes_into_an_empty_database(servers: Servers, run_module: Run, tmp_path: Path) -> None:
+    def call(database: GuildDatabase, **options: Any) -> ModuleResult:
+        where = {"guild": GUILD, "directory": str(tmp_path / "archives"), "programs": database.server["programs"]}
+        return run_module("pg_guild_archive", {**database.options, **where, **options})
+
+    with servers.database("16", "provisioner") as left:
+        schema(run_module, left, {"id": GUILD})
+        left.migrate(f"g_{GUILD}", *INSIDE)
+        archive, before = call(left)["archive"], dump(left, GUILD)
+    with servers.database("16", "provisioner") as empty:
+        schema(run_module, empty, {"id": GUILD})
+        restored = call(empty, state="restored", archive=archive["path"])
+        assert restored["changed"], restored
+        assert dump(empty, GUILD) == before
+        (found,) = run_module("pg_guild_schema_info", {**empty.options, "guilds": [GUILD]})["guilds"]
+        assert found["drift"] == []
+
+
 def test_what_cannot_be_trusted_is_refused(run: Run, run_module: Run, database: GuildDatabase, tmp_path: Path) -> None:
     archive = run()["archive"]
     restored = {"state": "restored", "archive": archive["path"]}
