@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -315,6 +316,8 @@ def test_recovery_points_and_a_restore_from_a_schedule(velero: Velero, restore: 
         label = velero_label(schedule)
         with velero.faults(backups_partially_fail=f"{name}-new"):
             made(velero, f"{name}-old", label)
+            second = int(time.time())
+            eventually(lambda: int(time.time()) > second, "another second, as timestamps tell no less")
             made(velero, f"{name}-new", label)
         (state,) = info(schedules=[schedule], objectives={schedule: "1h"}, fail_on_violation=True)["schedules"]
         assert (state["newest"], state["objective"], state["violated"]) == (f"{name}-old", 3600, False)
