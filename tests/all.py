@@ -27,7 +27,7 @@ from tests.ansible_runner import BIN
 from tests.sandbox.lab import Lab
 from tests.staging import ROOT, tracked_files
 
-LANES = 3  # of which one waits for a server at any time, on two cores
+LANES = 2
 STATIC = ("sanity", "lint", "types")
 LONGEST = ("test_site.py", "test_guild_playbooks.py", "test_talos_scale.py")
 Command = Sequence[str | Path]
