@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """All checks, or the named ones: ``python -m tests.all [integration|molecule|sanity|lint|unit|types …]``.
 
-A check is a list of commands; several run at a time, the long ones first, and what each printed comes whole at its end.
-Everything runs, also after something failed; the figures at the end say what. A static check that has passed runs again
+A check is a list of commands; several run at a time, the long ones first. Everything runs, also after something failed;
+the end says what, and shows all that the failed ones printed. A static check that has passed runs again
 only when any file has changed.
 """
 
@@ -64,6 +64,9 @@ class Report:
     seconds: float
     output: str
 
+    def __str__(self) -> str:
+        return f"{self.check:<12} {'passed' if self.passed else 'FAILED'} {self.seconds:5.0f} s  {self.command}"
+
 
 class Lanes:
     """Where the commands of a lane find the lab that they share: to start one for each would cost more than the tests.
@@ -119,7 +122,6 @@ def _run(check: str, command: Command, lanes: Lanes, passed: Passed) -> Report:
 
 
 def _run_now(check: str, shown: str, command: Command, lanes: Lanes) -> Report:
-    print(f"begins: {shown}", flush=True)
     began = time.monotonic()
     done = subprocess.run(
         [str(part) for part in command],
@@ -153,9 +155,12 @@ def main() -> int:
         for future in as_completed(running):
             report = future.result()
             reports.append(report)
-            print(f"\n=== {report.command} ===\n{report.output}", flush=True)
+            print(report, flush=True)
+    for report in reports:
+        if not report.passed:
+            print(f"\n=== {report.command} ===\n{report.output}")
     for report in sorted(reports, key=lambda report: (names.index(report.check), report.command)):
-        print(f"{report.check:<12} {'passed' if report.passed else 'FAILED'} {report.seconds:5.0f} s  {report.command}")
+        print(report)
     print(f"{time.monotonic() - began:.0f} s in all")
     failed = sum(not report.passed for report in reports)
     print(f"commands: {len(reports) - failed} passed, {failed} failed", flush=True)

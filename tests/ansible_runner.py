@@ -29,6 +29,14 @@ class ModuleResult(dict[str, Any]):
     output: str = ""
 
 
+def failed(result: ModuleResult) -> str:
+    """The message of a failure, which is one and no traceback."""
+    assert result["failed"], result
+    assert "Traceback" not in result.output
+    message: str = result["msg"]
+    return message
+
+
 @dataclass(frozen=True)
 class PlaybookResult:
     """``recap`` maps a host to its counters (ok, changed, unreachable, failed, …)."""

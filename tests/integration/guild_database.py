@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
+from tests import waiting
 from tests.sandbox.lab import Lab
 from tests.sandbox.service import Settings
 
@@ -91,13 +92,7 @@ TRACES = """
 """
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Poll until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {PATIENCE:g} s still not: {what}")
-        time.sleep(0.01)
+eventually = functools.partial(waiting.eventually, within=PATIENCE)
 
 
 class Login:

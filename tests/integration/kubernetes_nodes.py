@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import kubernetes.client
 import kubernetes.config
 
 from tests.sandbox.service import Settings
 from tests.sandbox.services.kubernetes import NODE_ANNOTATION, NODE_CAPACITY
+from tests.waiting import eventually
 
 PATIENCE = 30.0  # seconds
 
@@ -53,8 +51,8 @@ class Nodes:
             self.group, {"metadata": {"name": "budget"}, "spec": budget}
         )
         self.apps.create_namespaced_deployment(self.group, {"metadata": {"name": "main"}, "spec": spec})
-        self.until(lambda: self._ready() == replicas, "the pods run")
-        self.until(lambda: self._allowed() == replicas - min_available, "the budget counts the pods")
+        eventually(lambda: self._ready() == replicas, "the pods run", within=PATIENCE)
+        eventually(lambda: self._allowed() == replicas - min_available, "the budget counts the pods", within=PATIENCE)
 
     def allow(self, min_available: int) -> None:
         """Change the budget."""
@@ -75,12 +73,6 @@ class Nodes:
         self.core.delete_namespace(self.group)
         for name in self.names:
             self.core.delete_node(name)
-
-    def until(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"after {PATIENCE:g} s still not: {what}"
-            time.sleep(0.05)
 
     def _ready(self) -> int:
         return int(self.apps.read_namespaced_deployment_status("main", self.group).status.ready_replicas or 0)

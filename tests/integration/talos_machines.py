@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import os
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.messages import
 from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import generate
 from ansible_collections.dcm.platform.plugins.modules.talos_config import rendered
 
+from tests import waiting
 from tests.ansible_runner import AnsibleRunner, ModuleResult
 from tests.conftest import LabFixture
 from tests.sandbox.talos import pki
@@ -33,20 +34,7 @@ MASKED = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 Tree = dict[str, Any]
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for something true and return it."""
-    deadline = time.monotonic() + DEADLINE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"gave up waiting for {what}"
-        time.sleep(0.05)
-    return value
-
-
-def failed(result: Mapping[str, Any]) -> str:
-    """The message of a module that must have failed, and without a traceback."""
-    assert result.get("failed"), result
-    assert "exception" not in result or "Traceback" not in str(result["exception"])
-    return str(result["msg"])
+until = functools.partial(waiting.eventually, within=DEADLINE)
 
 
 class Machines:

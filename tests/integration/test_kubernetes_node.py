@@ -13,8 +13,9 @@ import pytest
 
 from tests.ansible_runner import ModuleResult
 from tests.conftest import LabFixture
-from tests.integration.kubernetes_nodes import Nodes
+from tests.integration.kubernetes_nodes import PATIENCE, Nodes
 from tests.sandbox.service import free_port
+from tests.waiting import eventually
 
 Run = Callable[..., ModuleResult]
 
@@ -80,7 +81,7 @@ def test_a_budget_is_waited_for_and_then_named(nodes: Nodes, run: Run) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run, [node], wait_timeout=30)
-        nodes.until(lambda: nodes.cordoned(node), "draining has begun")
+        eventually(lambda: nodes.cordoned(node), "draining has begun", within=PATIENCE)
         nodes.allow(0)
         assert not waiting.result()["failed"]
     assert nodes.pods(node) == []

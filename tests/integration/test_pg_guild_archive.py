@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.ansible_runner import ModuleResult
+from tests.ansible_runner import ModuleResult, failed
 from tests.integration.guild_database import DEBIAN_15, GuildDatabase, Servers
 from tests.sandbox.service import free_port
 
@@ -66,13 +66,6 @@ def run(run_module: Run, database: GuildDatabase, tmp_path: Path) -> Run:
         return run_module("pg_guild_archive", {**database.options, "guild": GUILD, **where, **options}, **how)
 
     return call
-
-
-def failed(result: ModuleResult) -> str:
-    assert result["failed"], result
-    assert "Traceback" not in result.output
-    message: str = result["msg"]
-    return message
 
 
 def dump(database: GuildDatabase, guild: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.ansible_runner import ModuleResult
+from tests.ansible_runner import ModuleResult, failed
 from tests.integration.guild_database import GuildDatabase, Servers
 from tests.sandbox.service import free_port
 
@@ -72,13 +72,6 @@ def run(run_module: Run, database: GuildDatabase, files: Files) -> Run:
         return run_module("pg_guild_migrate", arguments, **how)
 
     return call
-
-
-def failed(result: ModuleResult) -> str:
-    assert result["failed"], result
-    assert "Traceback" not in result.output
-    message: str = result["msg"]
-    return message
 
 
 def applied(database: GuildDatabase, guild: str) -> list[tuple[str, int, str]]:

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
 from tests.integration.guild_database import GuildDatabase, Servers, eventually
 from tests.sandbox.service import free_port
 
@@ -67,14 +67,6 @@ with_both_administrators = pytest.mark.parametrize("database", [SUPERUSER, PROVI
 with_provisioners = pytest.mark.parametrize("database", [PROVISIONER, OLD_PROVISIONER], indirect=True, ids="-".join)
 with_superuser = pytest.mark.parametrize("database", [SUPERUSER], indirect=True, ids="-".join)
 with_provisioner = pytest.mark.parametrize("database", [PROVISIONER], indirect=True, ids="-".join)
-
-
-def failed(result: ModuleResult) -> str:
-    """The message of a failure, which is one and no traceback."""
-    assert result["failed"], result
-    assert "Traceback" not in result.output
-    message: str = result["msg"]
-    return message
 
 
 def done(result: ModuleResult, *, changed: bool) -> ModuleResult:

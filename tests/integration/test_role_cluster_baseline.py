@@ -7,7 +7,7 @@ The tests build on each other in the order of the file: there is nothing at firs
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.ansible_runner import AnsibleRunner, PlaybookResult
 from tests.conftest import LabFixture
 from tests.sandbox.service import Settings, free_port
+from tests.waiting import eventually
 
 LEVELS = {
     "platform-system": "restricted",
@@ -55,16 +56,17 @@ def api(cluster: Settings) -> Iterator[kubernetes.ApiClient]:
 
 
 def remove_namespaces(core: kubernetes.CoreV1Api) -> None:
-    deadline = time.monotonic() + 90
-    while left := {item.metadata.name for item in core.list_namespace().items} & {*LEVELS, OWN}:
-        assert time.monotonic() < deadline, f"still there: {left}"
+    def gone() -> bool:
+        left = {item.metadata.name for item in core.list_namespace().items} & {*LEVELS, OWN}
         for name in left:
             try:
                 core.delete_namespace(name)
             except ApiException as error:
                 if error.status not in (404, 409):
                     raise
-        time.sleep(0.5)
+        return not left
+
+    eventually(gone, "the namespaces are gone", within=90)
 
 
 @pytest.fixture
@@ -108,10 +110,8 @@ def pod(name: str, **container: Any) -> dict[str, Any]:
 def create_pod(api: kubernetes.ApiClient, namespace: str, body: dict[str, Any]) -> Any:
     """Create a pod once its namespace has a service account."""
     core = kubernetes.CoreV1Api(api)
-    deadline = time.monotonic() + 30
-    while not core.list_namespaced_service_account(namespace).items:
-        assert time.monotonic() < deadline, f"no service account in {namespace}"
-        time.sleep(0.1)
+    accounts = functools.partial(core.list_namespaced_service_account, namespace)
+    eventually(lambda: accounts().items, f"there is a service account in {namespace}")
     return core.create_namespaced_pod(namespace, body)
 
 

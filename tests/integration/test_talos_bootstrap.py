@@ -16,16 +16,10 @@ import pytest
 import yaml
 from cryptography import x509
 
-from tests.ansible_runner import BIN, AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import MASKED, Cluster, Machines, failed, until
+from tests.ansible_runner import BIN, AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import MASKED, Cluster, Machines, until
 
 BOOTSTRAP, MEMBERS = "/machine.MachineService/Bootstrap", "/machine.MachineService/EtcdMemberList"
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.integration.talos_machines import MASKED, failed
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import MASKED
 
 Run = Callable[..., ModuleResult]
 

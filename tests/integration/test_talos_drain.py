@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
 from tests.conftest import LabFixture
-from tests.integration.talos_machines import Cluster, Machines, failed, until
+from tests.integration.talos_machines import Cluster, Machines, until
 
 NODE, NAMESPACE, POD = "worker-1", "drain-test", "stubborn"
 ANNOTATION = "dcm.platform/cordoned"

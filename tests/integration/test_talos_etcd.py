@@ -14,20 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
 from tests.conftest import LabFixture
-from tests.integration.talos_machines import Cluster, Machines, failed, until
+from tests.integration.talos_machines import Cluster, Machines, until
 from tests.sandbox.services.s3 import client
 from tests.sandbox.talos import pki
 
 SERVICE = "/machine.MachineService"
 Run = Callable[..., ModuleResult]
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    lab("talos", "s3")
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,10 @@ import pytest
 import yaml
 from cryptography import x509
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import MASKED, Cluster, Machines, failed, until
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import MASKED, Cluster, Machines, until
 
 Module = Callable[..., ModuleResult]
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

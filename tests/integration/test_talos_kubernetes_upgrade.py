@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import APPLY, Cluster, Machines, failed, until
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import APPLY, Cluster, Machines, until
 
 NEW = "1.37.0"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

@@ -16,19 +16,13 @@ from ansible_collections.dcm.platform.plugins.module_utils.talos.contract import
 from ansible_collections.dcm.platform.plugins.module_utils.talos.pki import client_certificate
 from ansible_collections.dcm.platform.plugins.module_utils.talos.secrets import generate, parse
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import APPLY, Cluster, Machines, failed, until
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import APPLY, Cluster, Machines, until
 from tests.sandbox.talos import pki
 
 NODE, WORKER = "cp-1", "worker-1"
 LABEL = {"machine": {"nodeLabels": {"example.com/pool": "system"}}}
 NEW_LABEL = {"machine": {"nodeLabels": {"example.com/pool": "application"}}}
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

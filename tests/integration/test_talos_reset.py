@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import Cluster, Machines, failed, until
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import Cluster, Machines, until
 
 RESET = "/machine.MachineService/Reset"
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

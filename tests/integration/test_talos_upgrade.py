@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
-from tests.conftest import LabFixture
-from tests.integration.talos_machines import Cluster, Machines, failed
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
+from tests.integration.talos_machines import Cluster, Machines
 
 INSTALLER = "ghcr.io/siderolabs/installer"
 SCHEMATIC = "ab" * 32
@@ -18,11 +17,6 @@ FACTORY = f"factory.talos.dev/metal-installer/{SCHEMATIC}"
 SERVICE = "/machine.MachineService"
 LIFECYCLE = "/machine.LifecycleService/Upgrade"
 REBOOT, OLD_UPGRADE = f"{SERVICE}/Reboot", f"{SERVICE}/Upgrade"
-
-
-@pytest.fixture(scope="module")
-def machines(lab: LabFixture, tmp_path_factory: pytest.TempPathFactory) -> Machines:
-    return Machines(lab, tmp_path_factory.mktemp("talos"))
 
 
 @pytest.fixture(scope="module")

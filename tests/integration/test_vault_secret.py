@@ -11,7 +11,6 @@ import re
 import secrets
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any
 import hvac
 import pytest
 
-from tests.ansible_runner import AnsibleRunner, ModuleResult
+from tests.ansible_runner import AnsibleRunner, ModuleResult, failed
 from tests.conftest import LabFixture
 from tests.integration.vault.conftest import mounted
 from tests.sandbox.service import Settings, free_port
+from tests.waiting import eventually
 
 Run = Callable[..., ModuleResult]
 
@@ -109,14 +109,6 @@ def write(run_module: Run, vault: Settings, store: Store) -> Run:
         )
 
     return call
-
-
-def failed(result: ModuleResult) -> str:
-    """The message of a failure, which is one and no traceback."""
-    assert result["failed"], result
-    assert "Traceback" not in result.output
-    message: str = result["msg"]
-    return message
 
 
 @pytest.mark.row("SECR-01")
@@ -357,7 +349,7 @@ class TestFailures:
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(write, wanted, workers=2, retries=1)
             try:
-                _until(lambda: len(store.list("killed")) >= 20)
+                eventually(lambda: len(store.list("killed")) >= 20, "twenty secrets are written")
             finally:
                 os.kill(pid, signal.SIGKILL)
             result = running.result()
@@ -370,13 +362,6 @@ class TestFailures:
         finished = write(wanted)
         assert finished["counts"]["created"] == 400 - len(done)
         assert {path: store.get(f"killed/{path}") for path in done} == done
-
-
-def _until(condition: Callable[[], bool], within: float = 60) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class TestLogin:

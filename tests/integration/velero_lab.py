@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from kubernetes import client as kubernetes
 from kubernetes import config
 from kubernetes.client.exceptions import ApiException
 
+from tests import waiting
 from tests.conftest import LabFixture
 from tests.sandbox.services import s3
 
@@ -28,13 +29,7 @@ KINDS = {
 }
 
 
-def eventually(examine: Callable[[], Any], what: str) -> Any:
-    """What ``examine`` returns once it is true."""
-    deadline = time.monotonic() + ENDS_WITHIN
-    while not (found := examine()):
-        assert time.monotonic() < deadline, f"not within {ENDS_WITHIN} s: {what}"
-        time.sleep(0.05)
-    return found
+eventually = functools.partial(waiting.eventually, within=ENDS_WITHIN)
 
 
 def phase_of(item: Any) -> str:

@@ -184,7 +184,7 @@ class KubernetesClient:
             _request_timeout=(REQUEST_TIMEOUT[0], seconds + REQUEST_TIMEOUT[0]),
         )
         # a watch may end at any time, also with "410 Gone": the caller reads again and watches from there
-        with contextlib.closing(stream), contextlib.suppress(TransientError), self._errors(resource):
+        with contextlib.closing(stream), contextlib.suppress(TransientError), translated(self.address, resource):
             for event in stream:
                 yield None if event["type"] == "DELETED" else event["raw_object"]
 
@@ -192,7 +192,7 @@ class KubernetesClient:
         return retrying(lambda: self._call(method, resource, namespace, **arguments), idempotent=True, clock=self.clock)
 
     def _call(self, method: Method, resource: Resource, namespace: str, **arguments: Any) -> Any:
-        with self._errors(resource):
+        with translated(self.address, resource):
             return method(
                 group=resource.group,
                 version=resource.version,
@@ -201,15 +201,6 @@ class KubernetesClient:
                 _request_timeout=REQUEST_TIMEOUT,
                 **arguments,
             )
-
-    @contextlib.contextmanager
-    def _errors(self, resource: Resource) -> Iterator[None]:
-        try:
-            yield
-        except kubernetes.client.exceptions.ApiException as error:
-            raise refusal(error, self.address, resource) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(error, self.address) from error
 
 
 def connect(parameters: Mapping[str, Any]) -> KubernetesClient:
@@ -261,6 +252,19 @@ def _load(configuration: Any, kubeconfig: str | None, context: str | None) -> No
         f"The kubeconfig {kubeconfig or '~/.kube/config'} cannot be used: {reason.rstrip('.')}.",
         hint="Set kubeconfig (K8S_AUTH_KUBECONFIG) and context, or host and api_key.",
     )
+
+
+@contextlib.contextmanager
+def translated(address: str, resource: Resource) -> Iterator[None]:
+    """The library's errors as the engine's, with the server's address. Raises what :func:`refusal` and
+    :func:`unreachable` return.
+    """
+    try:
+        yield
+    except kubernetes.client.exceptions.ApiException as error:
+        raise refusal(error, address, resource) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise unreachable(error, address) from error
 
 
 def refusal(error: Any, address: str, resource: Resource) -> PlatformError:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,14 +22,12 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.wait import No
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client import (
     REQUEST_TIMEOUT,
     Resource,
-    refusal,
-    unreachable,
+    translated,
 )
 
 try:
     import kubernetes.client
     import kubernetes.config
-    import urllib3.exceptions
     import yaml
 except ImportError:
     pass  # the module's boundary has named the missing library before anything here runs
@@ -136,7 +134,7 @@ class Drainer:
         metadata = kubernetes.client.V1ObjectMeta(name=pod.metadata.name, namespace=pod.metadata.namespace)
         eviction = kubernetes.client.V1Eviction(metadata=metadata)
         try:
-            with self._errors():
+            with translated(self._address, NODES):
                 self._core.create_namespaced_pod_eviction(
                     pod.metadata.name, pod.metadata.namespace, eviction, _request_timeout=REQUEST_TIMEOUT
                 )
@@ -148,19 +146,10 @@ class Drainer:
 
     def _repeatable(self, call: Callable[[], T]) -> T:
         def attempt() -> T:
-            with self._errors():
+            with translated(self._address, NODES):
                 return call()
 
         return retrying(attempt, idempotent=True, clock=self._clock)
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except kubernetes.client.exceptions.ApiException as error:
-            raise refusal(error, self._address, NODES) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(error, self._address) from error
 
 
 def drainer_of(api: Any, address: str, timeout: float) -> Drainer:

@@ -19,6 +19,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client imp
     Object,
     Resource,
     open_apis,
+    translated,
 )
 
 with contextlib.suppress(ImportError):  # the module's boundary has named it before anything here runs
@@ -81,7 +82,7 @@ class ObjectsClient(KubernetesClient):
         dynamic = kubernetes.dynamic.DynamicClient(self._api.api_client, discoverer=lambda *unused: None)
 
         def call() -> Object:
-            with self._errors(resource):
+            with translated(self.address, resource):
                 answer = dynamic.request(method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT, **parameters)
                 found: Object = json.loads(answer.data)
                 return found

@@ -208,7 +208,7 @@ class TalosClient:
 
     def version(self) -> str:
         """The tag of the running Talos, such as ``v1.13.9``."""
-        return str(self._unary(f"{_MACHINE}/Version").messages[0].version.tag)
+        return self.build()["version"]
 
     def boot_id(self) -> str:
         """Another one after each boot."""

@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,9 @@ from tests.sandbox.lab import Lab
 from tests.sandbox.processes import MARK
 from tests.sandbox.service import LabError
 from tests.staging import ROOT
+from tests.waiting import eventually
+
+PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_a_killed_component_is_seen_and_repaired_with_its_data(labs: Callable[[s
     pid = lab.pid("vault")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: states(lab)["vault"] == "stopped")
+    eventually(lambda: states(lab)["vault"] == "stopped", "vault has ended", within=PATIENCE)
     lab.up()
     assert states(lab)["vault"] == "running"
     assert lab.settings()["vault"] == before
@@ -96,7 +98,7 @@ def test_down_works_after_up_was_killed(labs: Callable[[str], Lab], moment: str)
     lab = labs("lab")
     command = [sys.executable, "-m", "tests.sandbox", "--directory", str(lab.directory), "up", "redis", "postgres"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as up:
-        wait_until((lab.directory / moment).exists)
+        eventually((lab.directory / moment).exists, f"there is {moment}", within=PATIENCE)
         up.kill()
     lab.down()
     assert not lab.directory.exists()
@@ -118,7 +120,7 @@ def test_a_component_that_does_not_come_up_says_why(labs: Callable[[str], Lab]) 
     pid = lab.pid("redis")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: lab.pid("redis") is None)
+    eventually(lambda: lab.pid("redis") is None, "redis has ended", within=PATIENCE)
     (lab.directory / "redis" / "redis.log").unlink()
     configuration = next((lab.directory / "redis").glob("*.conf"))
     configuration.unlink()
@@ -147,11 +149,3 @@ def test_the_command_line_reports_and_exports(labs: Callable[[str], Lab]) -> Non
     assert command("up", "oracle").returncode == 1
     assert command("down").returncode == 0
     assert command("status").returncode == 1
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
-    """Poll a condition, bounded."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)

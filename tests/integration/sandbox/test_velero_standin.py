@@ -15,7 +15,7 @@ import signal
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from tests.sandbox.velero.clock import CONFIG_MAP as CLOCK
 from tests.sandbox.velero.faults import CONFIG_MAP
 from tests.sandbox.velero.filters import resolver
 from tests.sandbox.velero.storage import BACKUP_FILES, RESTORE_FILES
+from tests.waiting import eventually
 
 Found = TypeVar("Found")
 
@@ -54,15 +55,6 @@ FILES = {
     "{}.tar.gz",
     "velero-backup.json",
 }
-
-
-def wait_for(examine: Callable[[], Found | None], what: str, timeout: float = 60.0) -> Found:
-    """What ``examine`` returns once it is true."""
-    deadline = time.monotonic() + timeout
-    while not (found := examine()):
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class StandIn:
@@ -96,19 +88,19 @@ class StandIn:
                 return False
             return True
 
-        wait_for(ready, "the stand-in is ready")
+        eventually(ready, "the stand-in is ready")
 
     def kill(self) -> None:
         pid = Supervised(self._directory, "velero").pid()
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: Supervised(self._directory, "velero").pid() is None, "the stand-in is gone")
+        eventually(lambda: Supervised(self._directory, "velero").pid() is None, "the stand-in is gone")
 
     def remove(self) -> None:
         """Leave the lab as it was."""
         restores = terms.RESTORES.path(self.namespace)
         self.cluster.delete(restores)
-        wait_for(lambda: not list(self.cluster.items(restores)), "the server has removed the files of the restores")
+        eventually(lambda: not list(self.cluster.items(restores)), "the server has removed the files of the restores")
         stop_all(self._lab)
         self.cluster.delete(self.resource("namespaces").path(name=self.namespace))
         for key in self.keys(""):
@@ -144,7 +136,8 @@ class StandIn:
             item = self.get(kind, name)
             return item if terms.phase(item) in phases else None
 
-        return wait_for(examine, f"{kind} {name} is {' or '.join(phases)}")
+        found: Object = eventually(examine, f"{kind} {name} is {' or '.join(phases)}")
+        return found
 
     def backup(self, name: str, spec: Object, phase: str = "Completed", **metadata: Any) -> Object:
         self.request(terms.BACKUPS, name, spec, **metadata)
@@ -170,7 +163,7 @@ class StandIn:
         kind = self.resource("namespaces")
         for name in names:
             self.cluster.delete(kind.path(name=name))
-        wait_for(lambda: not any(self.cluster.get(kind.path(name=name)) for name in names), f"no {', '.join(names)}")
+        eventually(lambda: not any(self.cluster.get(kind.path(name=name)) for name in names), f"no {', '.join(names)}")
 
     @contextlib.contextmanager
     def fault(self, key: str, names: str) -> Iterator[None]:
@@ -291,7 +284,7 @@ def test_there_and_back(velero: StandIn) -> None:
     assert {guild: objects.contents(copy, called=guild) for guild, copy in zip(guilds, copies, strict=True)} == before
 
     delete_backup(velero, "trip", "away")
-    wait_for(
+    eventually(
         lambda: not velero.exists(terms.BACKUPS, "trip") and not velero.exists(terms.DELETE_REQUESTS, "away"),
         "backup and request are gone",
     )
@@ -321,7 +314,7 @@ def test_a_location_that_cannot_be_used(velero: StandIn, change: Object, message
         velero.credentials("wrong", "not-the-key")
     velero.request(terms.LOCATIONS, "far", {**velero.location(), **change})
     try:
-        found = wait_for(lambda: velero.get(terms.LOCATIONS, "far").get("status", {}).get("message"), "a message")
+        found = eventually(lambda: velero.get(terms.LOCATIONS, "far").get("status", {}).get("message"), "a message")
         assert found.startswith('BackupStorageLocation "far" is unavailable: ')
         assert message in found
         refused = velero.backup(f"far-{secrets.token_hex(3)}", {"storageLocation": "far"}, "FailedValidation")
@@ -336,7 +329,7 @@ def test_a_location_with_foreign_folders_until_they_are_gone(velero: StandIn) ->
     foreign = "foreign/elsewhere/file"
     velero.store.put_object(Bucket=velero.bucket, Key=foreign, Body=b"")
     velero.request(terms.LOCATIONS, "foreign", velero.location("foreign"))
-    found = wait_for(lambda: velero.get(terms.LOCATIONS, "foreign").get("status", {}).get("message"), "a message")
+    found = eventually(lambda: velero.get(terms.LOCATIONS, "foreign").get("status", {}).get("message"), "a message")
     assert found.endswith("Backup store contains invalid top-level directories: [elsewhere]")
     velero.store.delete_object(Bucket=velero.bucket, Key=foreign)
     status = velero.in_phase(terms.LOCATIONS, "foreign", "Available")["status"]
@@ -350,15 +343,15 @@ def test_the_newest_default_location_is_the_only_one(velero: StandIn) -> None:
         return {item["metadata"]["name"] for item in locations if item["spec"].get("default")}
 
     assert defaults() == {"default"}, "its name makes it the default"
-    wait_for(
+    eventually(
         lambda: time.time() > terms.moment(velero.get(terms.LOCATIONS, "default")["metadata"]["creationTimestamp"])
         .timestamp() + 1,
         "ages differ",
     )  # fmt: skip
     velero.request(terms.LOCATIONS, "newer", velero.location("newer", default=True))
-    wait_for(lambda: defaults() == {"newer"}, "the newer one is the default")
+    eventually(lambda: defaults() == {"newer"}, "the newer one is the default")
     velero.cluster.delete(terms.LOCATIONS.path(velero.namespace, "newer"))
-    wait_for(lambda: defaults() == {"default"}, "the only one is the default again")
+    eventually(lambda: defaults() == {"default"}, "the only one is the default again")
 
 
 # -- backups -------------------------------------------------------------------------------------------------------
@@ -447,8 +440,8 @@ def test_one_backup_at_a_time(velero: StandIn, scratch: str) -> None:
         refused = velero.in_phase(terms.DELETE_REQUESTS, "too-early", "Processed")
         assert refused["status"]["errors"] == ["backup is still in progress"]
         delete_backup(velero, "second", "from-queue")
-        wait_for(lambda: not velero.exists(terms.BACKUPS, "second"), "the second is gone")
-        wait_for(lambda: velero.get(terms.BACKUPS, "third")["status"]["queuePosition"] == 1, "the third moves up")
+        eventually(lambda: not velero.exists(terms.BACKUPS, "second"), "the second is gone")
+        eventually(lambda: velero.get(terms.BACKUPS, "third")["status"]["queuePosition"] == 1, "the third moves up")
     for name in ("first", "third"):
         assert "queuePosition" not in velero.in_phase(terms.BACKUPS, name, "Completed")["status"]
 
@@ -497,7 +490,7 @@ def test_a_deletion_that_fails_can_be_tried_again(velero: StandIn, scratch: str)
         (terms.DELETE_REQUESTS, "attempt-1"),
         (terms.DELETE_REQUESTS, "attempt-2"),
     ):
-        wait_for(lambda kind=kind, name=name: not velero.exists(kind, name), f"no {kind} {name}")  # type: ignore[misc]
+        eventually(lambda kind=kind, name=name: not velero.exists(kind, name), f"no {kind} {name}")  # type: ignore[misc]
 
 
 def test_deletions_that_are_refused(velero: StandIn, scratch: str) -> None:
@@ -526,12 +519,12 @@ def test_backups_come_and_go_with_their_files(velero: StandIn, scratch: str) -> 
         found = velero.cluster.get(terms.BACKUPS.path(velero.namespace, "returning"))
         return found if found and found["metadata"]["uid"] != made["metadata"]["uid"] else None
 
-    again = wait_for(returned, "the backup is back")
+    again = eventually(returned, "the backup is back")
     assert again["status"] == made["status"]
     assert again["spec"] == made["spec"]
     for key in velero.keys(f"{PREFIX}/backups/returning/"):
         velero.store.delete_object(Bucket=velero.bucket, Key=key)
-    wait_for(lambda: not velero.exists(terms.BACKUPS, "returning"), "the backup goes with its files")
+    eventually(lambda: not velero.exists(terms.BACKUPS, "returning"), "the backup goes with its files")
 
 
 def test_a_second_cluster_sees_the_backups_of_the_first(
@@ -547,7 +540,7 @@ def test_a_second_cluster_sees_the_backups_of_the_first(
         other.credentials("cloud-credentials", other.s3["secret_key"])
         storage = {"bucket": velero.bucket, "prefix": PREFIX}
         other.request(terms.LOCATIONS, "theirs", other.location(objectStorage=storage, accessMode="ReadOnly"))
-        wait_for(lambda: other.exists(terms.BACKUPS, "across"), "the backup appears")
+        eventually(lambda: other.exists(terms.BACKUPS, "across"), "the backup appears")
         found = other.get(terms.BACKUPS, "across")
         assert found["spec"]["storageLocation"] == found["metadata"]["labels"][terms.STORAGE_LOCATION] == "theirs"
         assert "hooks" not in found["spec"]
@@ -559,7 +552,7 @@ def test_a_second_cluster_sees_the_backups_of_the_first(
         assert {item["metadata"]["name"] for item in copied} >= {"c1", "c2"}
         velero.cluster.delete(velero.resource("namespaces").path(name=target))
         delete_backup(velero, "across", "away")
-        wait_for(lambda: not other.exists(terms.BACKUPS, "across"), "it goes there, too, when its files are gone")
+        eventually(lambda: not other.exists(terms.BACKUPS, "across"), "it goes there, too, when its files are gone")
     finally:
         other.remove()
 
@@ -577,14 +570,14 @@ def test_expired_backups_are_removed(velero: StandIn, scratch: str) -> None:
         assert terms.moment(status["processedTimestamp"]) > terms.now() + datetime.timedelta(hours=46)
         assert velero.exists(terms.BACKUPS, "brief")
     with velero.time_moved("49h"):
-        wait_for(lambda: not velero.exists(terms.BACKUPS, "brief"), "the backup is gone")
+        eventually(lambda: not velero.exists(terms.BACKUPS, "brief"), "the backup is gone")
         assert not velero.keys(f"{PREFIX}/backups/brief/")
 
         def failure() -> str:
             labels = velero.get(terms.BACKUPS, "locked-in")["metadata"]["labels"]
             return str(labels.get(terms.GC_FAILURE, ""))
 
-        wait_for(lambda: failure() == "BSLReadOnly", "it says why it does not go")
+        eventually(lambda: failure() == "BSLReadOnly", "it says why it does not go")
     velero.cluster.delete(terms.LOCATIONS.path(velero.namespace, "closed"))
     velero.cluster.delete(terms.BACKUPS.path(velero.namespace, "locked-in"))
 
@@ -609,7 +602,7 @@ def test_a_schedule_makes_backups(velero: StandIn, scratch: str) -> None:
     assert made() == []
     for count, offset in enumerate(("25h", "73h"), 1):  # the second one passes over a run, which is not made up for
         with velero.time_moved(offset):
-            wait_for(lambda count=count: len(made()) == count, f"{count} backups of the schedule")  # type: ignore[misc]
+            eventually(lambda count=count: len(made()) == count, f"{count} backups of the schedule")  # type: ignore[misc]
     schedule = velero.get(terms.SCHEDULES, "nightly")
     assert schedule["spec"]["skipImmediately"] is False
     assert all(item["metadata"]["labels"]["team"] == "guild" for item in made())
@@ -631,7 +624,7 @@ def test_schedules_that_do_not_run(velero: StandIn) -> None:
     )
     mended = velero.in_phase(terms.SCHEDULES, "broken", "Enabled")
     assert "validationErrors" not in mended["status"]
-    wait_for(lambda: "lastSkipped" in velero.get(terms.SCHEDULES, "broken")["status"], "skipImmediately is used once")
+    eventually(lambda: "lastSkipped" in velero.get(terms.SCHEDULES, "broken")["status"], "skipImmediately is used once")
     assert velero.get(terms.SCHEDULES, "broken")["spec"]["skipImmediately"] is False
     velero.request(terms.SCHEDULES, "paused", {"schedule": "@every 1s", "template": {}, "paused": True})
     velero.request(terms.SCHEDULES, "marker", {"schedule": "@yearly", "template": {}})
@@ -705,7 +698,7 @@ def test_restores_that_do_not_succeed(velero: StandIn, scratch: str) -> None:
     velero.make("resourcequotas", "full", {"spec": {"hard": {"configmaps": "1"}}}, scratch)
     path = velero.resource("configmaps").path(scratch, "c1")
     velero.cluster.delete(path)
-    wait_for(
+    eventually(
         lambda: (
             (velero.cluster.get(velero.resource("resourcequotas").path(scratch, "full")) or {})
             .get("status", {})
@@ -744,11 +737,11 @@ def test_a_custom_resource_comes_back_with_its_definition(velero: StandIn, scrat
             return velero.cluster.create(widgets.path(scratch), body)
         return None
 
-    wait_for(created, "a widget")
+    eventually(created, "a widget")
     velero.backup("widgets", {"includedNamespaces": [scratch]})
     assert f"resources/customresourcedefinitions.apiextensions.k8s.io/cluster/{name}.json" in velero.archived("widgets")
     velero.cluster.delete(definitions.path(name=name))
-    wait_for(lambda: velero.cluster.get(definitions.path(name=name)) is None, "no definition")
+    eventually(lambda: velero.cluster.get(definitions.path(name=name)) is None, "no definition")
     velero.restore("widgets", {"backupName": "widgets", "includedResources": ["*"]})
     restored = velero.cluster.get(widgets.path(scratch, "w"))
     assert restored is not None

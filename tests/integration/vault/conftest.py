@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from tests.ansible_runner import ModuleResult
 from tests.conftest import LabFixture
 from tests.sandbox.service import Settings
+from tests.waiting import eventually
 
 Run = Callable[..., ModuleResult]
 
@@ -37,14 +38,8 @@ def mounted(server: Any) -> Iterator[str]:
     """A key-value engine of version 2, for the time of a ``with``. The server needs a moment to make it ready."""
     path = f"test-{secrets.token_hex(4)}"
     server.sys.enable_secrets_engine("kv", path, options={"version": "2"})
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.secrets.kv.v2.create_or_update_secret("ready", {}, mount_point=path)
-            break
-        except hvac.exceptions.InvalidRequest:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    write = functools.partial(server.secrets.kv.v2.create_or_update_secret, "ready", {}, mount_point=path)
+    eventually(write, "the new engine takes secrets", despite=(hvac.exceptions.InvalidRequest,))
     server.secrets.kv.v2.delete_metadata_and_all_versions("ready", mount_point=path)
     try:
         yield path
@@ -77,11 +72,3 @@ def call(run_module: Run, vault: Settings) -> Run:
         return run_module(name, arguments, check=check, diff=diff, verbosity=verbosity, environment=environment)
 
     return run
-
-
-def failed(result: ModuleResult) -> str:
-    """The message of a failure, which is one and no traceback."""
-    assert result["failed"], result
-    assert "Traceback" not in result.output
-    message: str = result["msg"]
-    return message

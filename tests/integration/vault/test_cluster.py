@@ -7,10 +7,8 @@ The tests build on each other in the order of the file.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,22 +19,17 @@ import pytest
 import requests
 from ansible_collections.dcm.platform.plugins.module_utils.vault.generate import generate, recipe_for
 
-from tests.ansible_runner import ModuleResult
-from tests.integration.vault.conftest import failed
+from tests.ansible_runner import ModuleResult, failed
 from tests.sandbox.service import free_port
+from tests.waiting import eventually
 
 Run = Callable[..., ModuleResult]
 
 
 def until(condition: Callable[[], bool], within: float = 60) -> None:
     """Poll; servers that are busy with an election answer with errors."""
-    deadline = time.monotonic() + within
-    while True:
-        with contextlib.suppress(requests.RequestException, hvac.exceptions.VaultError):
-            if condition():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    despite = (requests.RequestException, hvac.exceptions.VaultError)
+    eventually(condition, "the cluster is as expected", within=within, despite=despite)
 
 
 class Pair:

@@ -17,8 +17,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.ansible_runner import failed
 from tests.conftest import LabFixture
-from tests.integration.vault.conftest import Run, failed
+from tests.integration.vault.conftest import Run
 from tests.sandbox.service import Settings
 
 CANARY = "canary-of-a-role"

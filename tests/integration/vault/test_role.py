@@ -15,9 +15,9 @@ import pytest
 from kubernetes import client as kubernetes
 from kubernetes import config
 
-from tests.ansible_runner import AnsibleRunner, PlaybookResult
+from tests.ansible_runner import AnsibleRunner, PlaybookResult, failed
 from tests.conftest import LabFixture
-from tests.integration.vault.conftest import Run, failed
+from tests.integration.vault.conftest import Run
 from tests.sandbox.service import Settings
 
 GUILDS = ("105844944714224099", "126491441817359442")

@@ -12,8 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tests.ansible_runner import AnsibleRunner
-from tests.integration.vault.conftest import Run, failed
+from tests.ansible_runner import AnsibleRunner, failed
+from tests.integration.vault.conftest import Run
 from tests.sandbox.service import Settings
 
 KEY = "a-canary-as-a-fingerprint-key"

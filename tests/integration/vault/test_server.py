@@ -13,7 +13,6 @@ import json
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,12 @@ import boto3
 import hvac
 import pytest
 
-from tests.ansible_runner import ModuleResult
+from tests.ansible_runner import ModuleResult, failed
 from tests.conftest import LabFixture
-from tests.integration.vault.conftest import Run, failed
+from tests.integration.vault.conftest import Run
 from tests.sandbox.service import NotReady
 from tests.sandbox.services.vault import VaultService
+from tests.waiting import eventually
 
 
 class Own:
@@ -55,14 +55,12 @@ def started(directory: Path) -> Iterator[Own]:
     [process] = service.processes(settings)
     with (directory / "log").open("w") as log, subprocess.Popen(process.command, stdout=log, stderr=log) as running:
         try:
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    process.ready()
-                    break
-                except NotReady:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
+
+            def ready() -> bool:
+                process.ready()
+                return True
+
+            eventually(ready, "the server is up", despite=(NotReady,))
             yield Own(directory, settings["url"])
         finally:
             running.terminate()
@@ -128,7 +126,9 @@ def test_shares_that_only_their_recipient_can_read(call: Run, tmp_path_factory: 
             [share], token = server.keys["keys"], server.keys["root_token"]
             key, root = (gpg("--decrypt", data=base64.b64decode(one)).decode() for one in (share, token))
             assert not call("vault_operator", **there, unseal={"keys": [key]})["sealed"]
-            assert "root" in hvac.Client(url=server.url, token=root).lookup_token()["data"]["policies"]
+            client = hvac.Client(url=server.url, token=root)
+            answer = eventually(client.lookup_token, "the server is active", despite=(hvac.exceptions.VaultError,))
+            assert "root" in answer["data"]["policies"]
     finally:
         subprocess.run(["gpgconf", "--homedir", str(directory), "--kill", "all"], check=False)
 
@@ -148,18 +148,12 @@ def test_snapshot_wipe_restore(call: Run, own: Own, lab: LabFixture) -> None:
     server.sys.enable_secrets_engine("kv", "kept", options={"version": "2"})
     values = {f"one/{number}": {"password": f"value-{number}"} for number in range(20)}
 
-    def put() -> None:
+    def put() -> bool:
         for path, data in values.items():
             server.secrets.kv.v2.create_or_update_secret(path, data, mount_point="kept")
+        return True
 
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            put()
-            break
-        except hvac.exceptions.InvalidRequest:  # the engine is still being made ready
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    eventually(put, "the new engine takes secrets", despite=(hvac.exceptions.InvalidRequest,))
     bucket = {
         "bucket": s3["buckets"]["backups"],
         "object": "vault/own.snap",
@@ -195,15 +189,10 @@ def test_snapshot_wipe_restore(call: Run, own: Own, lab: LabFixture) -> None:
     assert "kept/" not in server.sys.list_mounted_secrets_engines()["data"]
 
     assert call("vault_snapshot", s3=bucket, **restore)["sha256"] == to_bucket["sha256"]
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            found = {
-                path: server.secrets.kv.v2.read_secret_version(path, mount_point="kept", raise_on_deleted_version=True)
-                for path in values
-            }
-            break
-        except hvac.exceptions.VaultError:  # the restored server is starting anew
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    assert {path: answer["data"]["data"] for path, answer in found.items()} == values
+
+    def get() -> dict[str, Any]:
+        read = server.secrets.kv.v2.read_secret_version
+        answers = {path: read(path, mount_point="kept", raise_on_deleted_version=True) for path in values}
+        return {path: answer["data"]["data"] for path, answer in answers.items()}
+
+    assert eventually(get, "the restored server has started", despite=(hvac.exceptions.VaultError,)) == values

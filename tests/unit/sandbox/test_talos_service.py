@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import stat
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 import yaml
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
+from tests import waiting
 from tests.sandbox.processes import ROOT
 from tests.sandbox.service import NotReady
 from tests.sandbox.services.talos import TalosService
@@ -24,6 +25,7 @@ from tests.sandbox.talos.control import ask
 from tests.unit.sandbox.talos_lab import MACHINE, QUICK, Cluster, client_context, connected, request
 
 DEADLINE = 15.0
+eventually = functools.partial(waiting.eventually, what="the simulator does as expected", within=DEADLINE)
 
 
 class Running:
@@ -70,13 +72,6 @@ def is_ready(ready: Callable[[], None]) -> bool:
     except (NotReady, OSError):
         return False
     return True
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture
