@@ -13,6 +13,8 @@ options:
   url:
     description:
       - Address of the OpenBao or Vault server, for example V(https://vault.example.com:8200).
+      - Of a cluster, any server will do. Where a standby answers reads itself (OpenBao since 2.5), a module that wrote
+        through it returns once that standby shows it (OpenBao since 2.7, which numbers its writes).
       - Must be given, here or in the environment variable E(ANSIBLE_HASHI_VAULT_ADDR) or else E(VAULT_ADDR).
     type: str
   auth_method:

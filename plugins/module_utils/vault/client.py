@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
+from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError, PlatformError
 from ansible_collections.dcm.platform.plugins.module_utils.engine.retry import RetryPolicy, retrying
 from ansible_collections.dcm.platform.plugins.module_utils.vault.arguments import ENVIRONMENT
 from ansible_collections.dcm.platform.plugins.module_utils.vault.auth import AUTH_METHODS
@@ -30,6 +33,7 @@ except ImportError:  # the engine reports a missing library with its package
     hvac = None
     requests = None  # type: ignore[assignment]
 
+INDEX = "X-Vault-Index"  # of a write in the server's storage
 Options = Mapping[str, Any]
 
 
@@ -41,6 +45,13 @@ class Vault:
         self.url = url
         self._client = client
         self._policy = policy
+        self._written = ""
+
+    def note_index(self, response: requests.Response, **_options: Any) -> None:
+        """Keep the highest index that the server gave a write. A hook of the session."""
+        index = response.headers.get(INDEX, "")
+        if index and _position(index) >= _position(self._written):
+            self._written = index
 
     def call(self, operation: Callable[[Any], Any], *, idempotent: bool = True) -> Any:
         """``operation(hvac client)``, repeated while the server is busy or away, within the bounds of ``retries``.
@@ -76,6 +87,16 @@ class Vault:
         except MissingError:
             return None
 
+    def settle(self) -> None:
+        """Return once this server shows what was written through it.
+
+        A standby hands writes on and answers reads itself, from what has reached it by then. Given the index of the
+        last write, it answers "busy" until it has that. It matters to who reads next, and is no reason to fail.
+        """
+        with contextlib.suppress(PlatformError):
+            if self._written:
+                self.request("get", "auth/token/lookup-self", headers={INDEX: self._written})
+
     def check_token(self) -> None:
         """Raise :class:`InvalidTokenError` unless the token is good.
 
@@ -104,7 +125,10 @@ def open_connection(options: Options, *, connections: int = 1) -> Vault:
     if not url:
         raise InputError("The server's address is missing.", hint=f"Give it as url, or in {_variables('url')}.")
     policy = RetryPolicy(attempts=max(0, options["retries"]) + 1)
-    return Vault(url, _hvac_client(url, options, connections), policy)
+    client = _hvac_client(url, options, connections)
+    vault = Vault(url, client, policy)
+    client.session.hooks["response"].append(vault.note_index)
+    return vault
 
 
 def connect(options: Options, *, connections: int = 1) -> Vault:
@@ -150,6 +174,14 @@ def _hvac_client(url: str, options: Options, connections: int) -> Any:
         session=session,
         namespace=options["namespace"] or None,
     )
+
+
+def _position(index: str) -> int:
+    """What OpenBao counts in an index; without order (0) where it is another server's."""
+    try:
+        return int(json.loads(base64.b64decode(index))["value"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _verification(options: Options) -> bool | str:

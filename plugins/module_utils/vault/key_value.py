@@ -73,6 +73,10 @@ class KeyValue:
         self.mount = mount
         self.lists_details = lists_details
 
+    def settle(self) -> None:
+        """As :meth:`Vault.settle`."""
+        self._vault.settle()
+
     def read(self, path: str) -> Stored:
         """The latest version."""
         try:

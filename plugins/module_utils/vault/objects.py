@@ -112,7 +112,8 @@ class ObjectReconciler(Reconciler[Found]):
         }
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
-        return apply_each(changes, self._apply, self._kind.workers)
+        yield from apply_each(changes, self._apply, self._kind.workers)
+        self._kind.vault.settle()
 
     def _apply(self, change: Change) -> None:
         if isinstance(change.payload, RefusedError):
@@ -122,7 +123,11 @@ class ObjectReconciler(Reconciler[Found]):
             self._kind.delete(change.name)
             return
         self._kind.write(wanted, change.payload, exists=change.action == "update")
-        self._verify(wanted)
+        try:
+            self._verify(wanted)
+        except RefusedError:  # or a standby that does not show it yet
+            self._kind.vault.settle()
+            self._verify(wanted)
 
     def _verify(self, wanted: Wanted) -> None:
         """The server takes parameters that it does not know without a word; only reading tells."""

@@ -130,7 +130,8 @@ class SecretReconciler(Reconciler[Actual]):
             return Change("update", "secret", wanted.path, payload=error)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
-        return apply_each(changes, self._apply, self._workers)
+        yield from apply_each(changes, self._apply, self._workers)
+        self._store.settle()
 
     def _apply(self, change: Change) -> None:
         wanted = self._wanted[change.name]

@@ -164,6 +164,10 @@ def test_a_standby_takes_secrets_for_its_leader(run_module: Run, cluster: Cluste
     wanted = {"mount": "secret", "secrets": [{"path": f"many/{number}", "data": {"n": number}} for number in range(20)]}
     until(lambda: "secret/" in cluster.client(standby).sys.list_mounted_secrets_engines()["data"])
     until(lambda: not run_module("vault_secret", {**there, **wanted}, check=True)["failed"])
+    policy = {"policies": [{"name": "standby", "paths": [{"path": "secret/*", "capabilities": ["read"]}]}]}
+    result = run_module("vault_policy", {**there, **policy})
+    assert not result["failed"], result
+    assert not run_module("vault_policy", {**there, **policy})["changed"]
     result = run_module("vault_secret", {**there, **wanted})
     assert not result["failed"], result
     assert not run_module("vault_secret", {**there, **wanted})["changed"]

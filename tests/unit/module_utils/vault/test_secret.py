@@ -58,6 +58,9 @@ class Memory:
     def destroy(self, path: str) -> None:
         del self.secrets[path]
 
+    def settle(self) -> None:
+        """It is settled at once."""
+
     def put(self, path: str, **data: Any) -> None:
         """Somebody else's write."""
         self.secrets[path] = Stored(self.read(path).version + 1, data, exists=True)
