@@ -288,7 +288,7 @@ def refusal(error: Any, address: str, resource: Resource) -> PlatformError:
         return NotFoundError(text)
     if error.status == 409:
         return ConflictError(text)
-    if error.status in TRANSIENT:
+    if error.status in TRANSIENT and "failed to create typed patch object" not in text:  # its word for a wrong field
         wait = (error.headers or {}).get("Retry-After", "")
         # 429 comes before the request is looked at, so it had no effect
         return TransientError(text, retry_after=float(wait) if wait.isdigit() else None, sent=error.status != 429)

@@ -16,6 +16,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client imp
     FIELD_MANAGER,
     REQUEST_TIMEOUT,
     KubernetesClient,
+    NotServedError,
     Object,
     Resource,
     open_apis,
@@ -60,6 +61,44 @@ class ObjectsClient(KubernetesClient):
         """Create an object from what it has beside its kind. Raises :class:`ConflictError` if the name is taken."""
         manifest = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         return self._request("post", resource, _path(resource, namespace), body=manifest, field_manager=FIELD_MANAGER)
+
+    def apply(
+        self, resource: Resource, body: Mapping[str, Any], namespace: str = "", *, dry_run: bool = False
+    ) -> Object:
+        """Apply a manifest on the server's side as ours, also over what others set: the object as it then is.
+
+        With ``dry_run`` the server tries everything, admission too, and keeps nothing.
+        """
+        return self._request(
+            "patch",
+            resource,
+            _path(resource, namespace, body["metadata"]["name"]),
+            body=dict(body),
+            content_type="application/apply-patch+yaml",
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+            dry_run="All" if dry_run else None,
+            query_params=[("fieldValidation", "Strict")],
+        )
+
+    def remove(self, resource: Resource, name: str, namespace: str = "") -> None:
+        """Delete an object, and what belongs to it afterwards; one that is not there is fine."""
+        with contextlib.suppress(NotFoundError):
+            self._request("delete", resource, _path(resource, namespace, name), propagation_policy="Background")
+
+    def kinds(self, api_version: str) -> dict[str, tuple[Resource, bool]]:
+        """The kinds of a group and version, and whether they are in namespaces; none if it is not served."""
+        group, slash, version = api_version.rpartition("/")
+        listing = Resource(group, version, "", "")
+        try:
+            found = self._request("get", listing, f"/{'apis' if slash else 'api'}/{api_version}")
+        except NotServedError:
+            return {}
+        return {
+            item["kind"]: (Resource(group, version, item["name"], item["kind"]), item["namespaced"])
+            for item in found["resources"]
+            if "/" not in item["name"]
+        }
 
     def remove_namespaces(self, names: Sequence[str], timeout: float) -> None:
         """Delete namespaces with all that is in them, and return when they are gone.
