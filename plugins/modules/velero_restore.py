@@ -236,6 +236,10 @@ restore:
       description: Name of the restore.
       type: str
       sample: undo-2026-11-21
+    label_selector:
+      description: What selects the objects that it brought.
+      type: str
+      sample: velero.io/restore-name=undo-2026-11-21
     backup:
       description: The backup it is from.
       type: str

@@ -28,8 +28,10 @@ from ansible_collections.dcm.platform.plugins.module_utils.velero.backup_spec im
 )
 from ansible_collections.dcm.platform.plugins.module_utils.velero.plan import plan_labels, require_no_difference
 from ansible_collections.dcm.platform.plugins.module_utils.velero.resources import (
+    RESTORE_NAME_LABEL,
     SCHEDULE_NAME_LABEL,
     label_value,
+    selector,
 )
 from ansible_collections.dcm.platform.plugins.module_utils.velero.tree import equal
 
@@ -177,6 +179,7 @@ def summary(restore: Mapping[str, Any]) -> dict[str, Any]:
     status, spec = restore.get("status", {}), restore.get("spec", {})
     return {
         "name": restore["metadata"]["name"],
+        "label_selector": selector({RESTORE_NAME_LABEL: label_value(restore["metadata"]["name"])}),
         "backup": spec.get("backupName"),
         "phase": phases.phase(restore) or "New",
         "started": status.get("startTimestamp"),
