@@ -98,14 +98,16 @@ def _content(handle: int) -> str:
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     max_children = request_queue_size = 64
+    block_on_close = False
 
 
 def main() -> None:
     for library in ("ansible.module_utils.basic", *LIBRARIES):
         importlib.import_module(library)
     with _Server(sys.argv[1], _Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
+        # Before the first fork, which would copy the lock of the output as it is in the middle of this.
         print("ready", flush=True)
+        threading.Thread(target=server.serve_forever).start()
         sys.stdin.read()
         server.shutdown()
 
