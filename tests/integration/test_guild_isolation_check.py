@@ -41,10 +41,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def database(request: pytest.FixtureRequest, servers: Servers, run_module: Run) -> Iterator[GuildDatabase]:
     """Three guilds, each with something to attack."""
-    with servers.database(*getattr(request, "param", ("16", "provisioner"))) as made:
+    version, administrator, level = getattr(request, "param", ("16", "provisioner", "model"))
+    with servers.database(version, administrator) as made:
+        if level == "hardened":  # others' databases are theirs to close
+            made.superuser.execute("REVOKE ALL ON DATABASE dcm FROM PUBLIC")
         guilds = [{"id": guild} for guild in GUILDS]
-        result = run_module("pg_guild_schema", {**made.options, "guilds": guilds, "passwords": json.dumps(PASSWORDS)})
+        options = {**made.options, "guilds": guilds, "passwords": json.dumps(PASSWORDS), "level": level}
+        result = run_module("pg_guild_schema", options)
         assert result["changed"], result
+        assert result["level"]["given"] == level
         for guild in GUILDS:
             made.migrate(f"g_{guild}", *INSIDE)
         yield made
@@ -71,10 +76,17 @@ def everything(database: GuildDatabase) -> Any:
 
 @pytest.mark.row("CMP-01")
 @pytest.mark.row("CMP-07")
-@pytest.mark.parametrize("database", [("15", "superuser"), ("16", "provisioner")], indirect=True, ids="-".join)
-def test_the_model_withstands_and_nothing_is_left(check: Run, database: GuildDatabase) -> None:
+@pytest.mark.parametrize(
+    "database",
+    [("15", "superuser", "model"), ("16", "provisioner", "model"), ("16", "superuser", "hardened")],
+    indirect=True,
+    ids="-".join,
+)
+def test_the_model_withstands_and_nothing_is_left(
+    check: Run, database: GuildDatabase, request: pytest.FixtureRequest
+) -> None:
     before = everything(database)
-    result = check()
+    result = check(level=request.node.callspec.params["database"][2])
     assert not result["failed"], result["msg"]
     assert (result["surprises"], result["changed"]) == ([], False)
     table = {(row["row"], row["attack"], row["login"]): row for row in result["attacks"]}
@@ -164,7 +176,7 @@ BREAKS = {
 
 
 @pytest.mark.row("CMP-01")
-@pytest.mark.parametrize("database", [("16", "provisioner")], indirect=True, ids="-".join)
+@pytest.mark.parametrize("database", [("16", "provisioner", "model")], indirect=True, ids="-".join)
 def test_what_is_broken_is_found_and_nothing_is_left(check: Run, database: GuildDatabase) -> None:
     database.superuser.execute("INSERT INTO g_2.page VALUES (DEFAULT)")
     database.superuser.execute("ANALYZE g_2.note")
