@@ -9,7 +9,6 @@ it permissive placeholders of the same names serve: they accept every field and 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 
 from tests.sandbox.cluster import Cluster, Object, Resource
 from tests.sandbox.service import LabError
+from tests.waiting import eventually
 
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data" / "crds"
 DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
@@ -59,21 +59,22 @@ def load(vendor: str, placeholders: Iterable[Placeholder]) -> tuple[list[Object]
 
 def apply(cluster: Cluster, definitions: Iterable[Object]) -> None:
     """Apply the definitions and wait until the server serves them. Raises :class:`LabError` for one it does not."""
-    paths = []
+    names = []
     for definition in definitions:
-        paths.append(DEFINITIONS.path(name=definition["metadata"]["name"]))
-        cluster.apply(paths[-1], definition)
-    deadline = time.monotonic() + ESTABLISHED_WITHIN
-    for path in paths:
-        while not established(cluster.get(path)):
-            if time.monotonic() > deadline:
-                raise LabError(f"{path} was not established within {ESTABLISHED_WITHIN:g} s")
-            time.sleep(0.05)
+        names.append(definition["metadata"]["name"])
+        cluster.apply(DEFINITIONS.path(name=names[-1]), definition)
+    for name in names:
+        eventually(
+            lambda name=name: established(cluster.get(DEFINITIONS.path(name=name))),  # type: ignore[misc]
+            f"{name} is established",
+            within=ESTABLISHED_WITHIN,
+            error=LabError,
+        )
 
 
 def established(definition: Object | None) -> bool:
     """Whether the server serves the kind of a definition."""
-    conditions = (definition or {}).get("status", {}).get("conditions", ())
+    conditions = (definition or {}).get("status", {}).get("conditions") or ()
     return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
 

