@@ -40,7 +40,7 @@ def wait_for(
         except (NotYet, TransientError) as reason:
             if clock.now() >= deadline:
                 raise TimedOutError(
-                    f"Gave up after {timeout:g} s waiting for {what}: {reason}.".replace("..", "."),
+                    f"Gave up after {round(timeout, 1):g} s waiting for {what}: {reason}.".replace("..", "."),
                     hint="Look at the named object, or raise wait_timeout; a second run goes on from here.",
                 ) from reason
         clock.sleep(max(0.0, min(pause, deadline - clock.now())))
