@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filters: what a result of kubernetes.core means."""
+"""Filter: what a failed result of kubernetes.core means."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.client imp
 
 NO_CONNECTION = re.compile(r"Max retries exceeded|Connection aborted|Failed to establish|Read timed out")
 REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
-
-BOOKKEEPING = ("generation", "managedFields", "resourceVersion")
 
 
 def kubernetes_failure(result: Mapping[str, Any], kubeconfig: str, context: str = "") -> str:
@@ -42,30 +40,8 @@ def _reason(message: str) -> str:
         return message
 
 
-def kubernetes_changed(result: Mapping[str, Any]) -> bool:
-    """Whether a task that applied objects, with ``diff: true``, changed what they say.
-
-    A controller may write a status between the module's read and its write; that is not our change.
-    """
-    return any(_changed(one) for one in result.get("result", {}).get("results", [result]))
-
-
-def _changed(result: Mapping[str, Any]) -> bool:
-    diff = result.get("diff")
-    if not (result.get("changed") and diff):
-        return bool(result.get("changed"))
-    return any(_content(diff.get(side, {})) for side in ("before", "after"))
-
-
-def _content(part: Mapping[str, Any]) -> dict[str, Any]:
-    """A side of a diff without what the server and its controllers keep."""
-    metadata = {key: value for key, value in part.get("metadata", {}).items() if key not in BOOKKEEPING}
-    rest = {key: value for key, value in part.items() if key not in ("metadata", "status")}
-    return {**rest, **metadata}
-
-
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"kubernetes_changed": kubernetes_changed, "kubernetes_failure": kubernetes_failure}
+        return {"kubernetes_failure": kubernetes_failure}

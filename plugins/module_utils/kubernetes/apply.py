@@ -97,11 +97,11 @@ class ObjectReconciler(Reconciler[Found]):
         self._discover()
         self._wanted = dict(self._placed())
         found = Found()
-        refusals: list[PlatformError] = []
+        refusals: dict[Identity, PlatformError] = {}
         tried = map_concurrently(self._try, list(self._wanted), WORKERS)
         for key, outcome in zip(self._wanted, tried, strict=True):
             if isinstance(outcome, PlatformError):
-                refusals.append(outcome)
+                refusals[key] = outcome
             else:
                 found.tried[key] = outcome
         _raise(refusals)
@@ -291,7 +291,10 @@ def _going(key: Identity, item: Mapping[str, Any]) -> RefusedError:
     )
 
 
-def _raise(refusals: Sequence[PlatformError]) -> None:
+def _raise(found: Mapping[Identity, PlatformError]) -> None:
+    """What is refused in a namespace that is refused itself goes without saying."""
+    namespaces = {key.name for key in found if key.kind == NAMESPACE}
+    refusals = [error for key, error in found.items() if key.namespace not in namespaces]
     if not refusals:
         return
     if len(refusals) == 1:

@@ -1,15 +1,14 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Results of kubernetes.core as they really look, and what the filters make of them."""
+"""Results of kubernetes.core as they really look, and what the filter makes of them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.dcm.platform.plugins.filter.kubernetes_results import kubernetes_changed, kubernetes_failure
+from ansible_collections.dcm.platform.plugins.filter.kubernetes_results import kubernetes_failure
 
 SERVER = "https://192.0.2.1:6443"
 REFUSED = "Failed to establish a new connection: [Errno 111] Connection refused"
@@ -76,38 +75,3 @@ def test_a_kubeconfig_that_is_not_there() -> None:
     assert kubernetes_failure({"msg": "x"}, "/nowhere/kubeconfig").startswith(
         "The kubeconfig /nowhere/kubeconfig cannot"
     )
-
-
-NEW = {"changed": True, "diff": {"before": {}, "after": {"kind": "Namespace", "metadata": {"name": "x"}}}}
-SAME = {"changed": False, "diff": {}}
-STATUS = {
-    "changed": True,
-    "diff": {
-        "before": {"metadata": {"resourceVersion": "1", "managedFields": []}, "status": {"lastValidationTime": "a"}},
-        "after": {"metadata": {"resourceVersion": "2", "managedFields": [1]}, "status": {"lastValidationTime": "b"}},
-    },
-}
-REMOVED = {"changed": True, "diff": {"before": {"spec": {"a": 1}}, "after": {}}}
-LABEL = {
-    "changed": True,
-    "diff": {"before": {"metadata": {"labels": {}}}, "after": {"metadata": {"labels": {"a": "b"}}}},
-}
-
-
-@pytest.mark.parametrize(
-    ("result", "changed"),
-    [
-        (SAME, False),
-        (NEW, True),
-        (STATUS, False),
-        (REMOVED, True),
-        (LABEL, True),
-        ({"changed": True}, True),
-        ({"failed": True, "msg": "no"}, False),
-        ({"changed": True, "result": {"results": [SAME, STATUS]}}, False),
-        ({"changed": True, "result": {"results": [SAME, NEW]}}, True),
-    ],
-    ids=["same", "new", "only its status", "a field less", "a label", "no diff", "failed", "several same", "several"],
-)
-def test_what_counts_as_a_change(result: dict[str, Any], changed: bool) -> None:
-    assert kubernetes_changed(result) is changed
