@@ -97,6 +97,17 @@ def check_kubernetes_version(values: Values) -> Iterator[Problem]:
         yield Problem("dcm_kubernetes_version", f"{version} is older than {floor}, the oldest the add-ons run on")
 
 
+def check_network_plugin(values: Values) -> Iterator[Problem]:
+    """What denies everything by default must not be only words: Talos' own Flannel heeds policies if it is told to."""
+    flannel = values.get("talos_cluster_cni", "flannel") == "flannel"
+    if flannel and values.get("talos_cluster_network_policies", True) is False:
+        yield Problem(
+            "talos_cluster_network_policies",
+            "is false: Flannel would let everything through that the cluster's network policies deny; "
+            "leave it true, or set talos_cluster_cni to none and install Cilium",
+        )
+
+
 def check_nodes(values: Values) -> Iterator[Problem]:
     """Node addresses are unique and, where ``dcm_networks.nodes`` is declared, inside it."""
     nodes = values.get("node_addresses") or {}
@@ -126,5 +137,6 @@ RULES: tuple[Callable[[Values], Iterator[Problem]], ...] = (
     check_guilds,
     check_guild_tiers,
     check_kubernetes_version,
+    check_network_plugin,
     check_nodes,
 )

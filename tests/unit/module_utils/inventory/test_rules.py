@@ -14,6 +14,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.inventory.rules impor
     check_guild_tiers,
     check_guilds,
     check_kubernetes_version,
+    check_network_plugin,
     check_networks,
     check_nodes,
     cidr_overlaps,
@@ -146,3 +147,17 @@ def test_definitions_come_with_file_and_line(tmp_path: Path) -> None:
 def test_a_problem_is_located(key: str, place: str) -> None:
     written = [Definition("dcm_a", "a.yml", 1), Definition("dcm_a", "b.yml", 2)]
     assert locate(Problem(key, ""), written) == place
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"),
+    [
+        ({}, 0),
+        ({"talos_cluster_network_policies": True}, 0),
+        ({"talos_cluster_network_policies": False}, 1),
+        ({"talos_cluster_cni": "flannel", "talos_cluster_network_policies": False}, 1),
+        ({"talos_cluster_cni": "none", "talos_cluster_network_policies": False}, 0),
+    ],
+)
+def test_network_policies_are_enforced(values: dict[str, Any], problems: int) -> None:
+    assert len(list(check_network_plugin(values))) == problems
