@@ -22,7 +22,7 @@ from tests import readback
 from tests.ansible_runner import BIN, AnsibleRunner, PlaybookResult, parse_recap
 from tests.conftest import LabFixture
 from tests.sandbox.lab import Lab
-from tests.sandbox.services import SERVICES
+from tests.sandbox.services import DEFAULT
 from tests.staging import ROOT
 
 INVENTORY = str(ROOT / "inventories" / "lab")
@@ -36,7 +36,7 @@ def site_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFixture]:
     """A whole lab of this module's own, because the first test needs an empty one."""
     lab = Lab(tmp_path_factory.mktemp("site") / "lab")
     try:
-        lab.up(SERVICES)
+        lab.up(DEFAULT)
         yield LabFixture(lab)
     finally:
         lab.down()

@@ -42,22 +42,38 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "dcm-platform"
 
 
-def build(module_directory: Path, program: str, progress: Progress, variables: Mapping[str, str] | None = None) -> Path:
+def build(
+    module_directory: Path,
+    program: str,
+    progress: Progress,
+    variables: Mapping[str, str] | None = None,
+    package: str = ".",
+) -> Path:
     """Compile the main package of ``module_directory`` unless that is done already; return the executable.
 
-    ``variables`` sets string variables of Go packages at link time, by their full name. The same sources with the
-    same variables are built once. Raises :class:`LabError` with the end of Go's output when the build fails.
+    ``variables`` sets string variables of Go packages at link time, by their full name. ``package``: a main package of
+    another module, which go.mod has as a tool. The same sources with the same variables are built once. Raises
+    :class:`LabError` with the end of Go's output when the build fails.
     """
-    link_flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in sorted((variables or {}).items()))])
+    link_flags = _link_flags(variables)
     cache = cache_directory()
-    built = cache / f"{program}-{_fingerprint(module_directory, link_flags)}"
+    built = executable(module_directory, program, variables)
     if built.exists():
         return built
     cache.mkdir(parents=True, exist_ok=True)
     with _only_builder(cache / "build.lock", progress):
         if not built.exists():
-            _compile(module_directory, program, link_flags, built, progress)
+            _compile(module_directory, program, package, link_flags, built, progress)
     return built
+
+
+def executable(module_directory: Path, program: str, variables: Mapping[str, str] | None = None) -> Path:
+    """Where :func:`build` leaves the program, built or not."""
+    return cache_directory() / f"{program}-{_fingerprint(module_directory, _link_flags(variables))}"
+
+
+def _link_flags(variables: Mapping[str, str] | None) -> str:
+    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in sorted((variables or {}).items()))])
 
 
 def _fingerprint(module_directory: Path, link_flags: str) -> str:
@@ -86,12 +102,14 @@ def _only_builder(lock: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _compile(module_directory: Path, program: str, link_flags: str, built: Path, progress: Progress) -> None:
+def _compile(
+    module_directory: Path, program: str, package: str, link_flags: str, built: Path, progress: Progress
+) -> None:
     go = str(_go(module_directory, built.parent, progress))
     log = built.with_name(f"{program}.log")
     progress(f"building {program} with {_version_text(go)}, once: some minutes; kept in {built.parent}")
 
-    packages = _run([go, "list", "-deps", "."], module_directory, log, progress, _downloads)
+    packages = _run([go, "list", "-deps", package], module_directory, log, progress, _downloads)
     total = sum(not line.startswith("go: ") for line in packages)
 
     def compiled(lines: Sequence[str]) -> str:
@@ -109,7 +127,7 @@ def _compile(module_directory: Path, program: str, link_flags: str, built: Path,
             link_flags,
             "-o",
             str(unfinished),
-            ".",
+            package,
         ]
         _run(command, module_directory, log, progress, compiled)
         unfinished.replace(built)

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.sandbox.processes import MARK, ROOT, Supervised, resident_bytes, stop_all
 from tests.sandbox.service import LabError, NotReady, Process, Progress, Service, Settings, write_private
-from tests.sandbox.services import SERVICES
+from tests.sandbox.services import DEFAULT, SERVICES
 
 STATE = "lab.json"
 
@@ -84,11 +84,11 @@ class Lab:
     # -- up ----------------------------------------------------------------------------------------------------
 
     def up(self, names: Iterable[str] = ()) -> None:
-        """Start what is chosen (default: what was chosen before, else everything) and does not run yet.
+        """Start what is chosen (default: what was chosen before, else all but the optional) and does not run yet.
 
         Raises :class:`LabError` with the reason and the end of the log of whatever did not come up.
         """
-        wanted = with_needs(list(names) or list(self.settings()) or list(SERVICES))
+        wanted = with_needs(list(names) or list(self.settings()) or DEFAULT)
         with self._locked(), _marked_children(self.directory), ThreadPoolExecutor(max_workers=len(wanted)) as pool:
             started: dict[str, Future[None]] = {}
             for name in wanted:  # a need stands before whoever needs it

@@ -53,6 +53,7 @@ class Service(abc.ABC):
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[bool] = False  # started only where it is asked for by name
 
     def __init__(self, directory: Path, others: Mapping[str, Settings]) -> None:
         """``directory``: the service's own, private to the user. ``others``: settings of the services in ``needs``."""

@@ -20,3 +20,4 @@ def _discover() -> dict[str, type[Service]]:
 
 
 SERVICES = _discover()
+DEFAULT = [name for name, kind in SERVICES.items() if not kind.optional]

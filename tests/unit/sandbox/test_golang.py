@@ -98,6 +98,14 @@ def test_a_failed_build_says_why_and_leaves_nothing_that_looks_built(module: Pat
     assert golang.build(module, "program", print).exists()
 
 
+def test_a_tool_of_the_module_is_found_before_and_after_it_is_built(module: Path, builds: Path) -> None:
+    expected = golang.executable(module, "tool")
+    assert not expected.exists()
+    assert golang.build(module, "tool", print, package="example.invalid/other/cmd/tool") == expected
+    assert expected.exists()
+    assert builds.read_text().split()[-1] == "example.invalid/other/cmd/tool"
+
+
 def test_a_go_that_is_too_old_is_not_used(
     module: Path, builds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
