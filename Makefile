@@ -11,7 +11,7 @@ comma := ,
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1,localhost
 
 .PHONY: help environment demo test lint types sanity unit integration molecule lab-up lab-down lab-status \
-	bench docs build bootstrap lock clean
+	bench docs addon-table build bootstrap lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -69,6 +69,9 @@ bench: $(READY)  ## ratios against the bare system and against the usual way, si
 
 docs: $(READY)  ## regenerate docs/coverage.md from the tests' marks
 	$(PY) -m tests.coverage --write
+
+addon-table: $(READY)  ## regenerate docs/addons.md from the catalogue of add-ons
+	$(PY) -m tests.addon_table --write
 
 build: $(READY)  ## the tarball for ansible-galaxy collection install, in dist/
 	$(RUN) ansible-galaxy collection build --force --output-path dist

@@ -29,7 +29,7 @@ from tests.staging import ROOT, tracked_files
 
 LANES = 2
 STATIC = ("sanity", "lint", "types")
-LONGEST = ("test_site.py", "test_guild_playbooks.py", "test_talos_scale.py")
+LONGEST = ("test_site.py", "test_gitops.py", "test_guild_playbooks.py", "test_talos_scale.py")
 Command = Sequence[str | Path]
 
 

@@ -6,21 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.dcm.platform.plugins.module_utils import guild
-from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
-
-
-def _filter(function: Callable[..., str]) -> Callable[..., str]:
-    """The function with its errors in Ansible's terms."""
-
-    def convert(value: object, **options: str) -> str:
-        try:
-            return function(value, **options)
-        except InputError as error:
-            raise AnsibleFilterError(str(error)) from error
-
-    return convert
+from ansible_collections.dcm.platform.plugins.plugin_utils.errors import filter_errors
 
 
 def _schema_name(value: object, prefix: str = guild.PREFIX) -> str:
@@ -32,7 +19,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., str]]:
         return {
-            "guild_id": _filter(guild.guild_id),
-            "guild_key_prefix": _filter(guild.guild_key_prefix),
-            "guild_schema_name": _filter(_schema_name),
+            "guild_id": filter_errors(guild.guild_id),
+            "guild_key_prefix": filter_errors(guild.guild_key_prefix),
+            "guild_schema_name": filter_errors(_schema_name),
         }

@@ -70,7 +70,6 @@ class ArgocdKindsService(Service):
 
     name = "argocd_kinds"
     needs = ("kubernetes",)
-    optional = True
 
     def build(self, progress: Progress) -> None:
         progress(crds.load("argo-cd", PLACEHOLDERS)[1])
