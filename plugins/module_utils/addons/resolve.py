@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import graphlib
 import heapq
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -208,32 +209,21 @@ def order(addons: list[Addon]) -> list[Addon]:
         for needed in sorted(needs[name])
         if by_name[needed]["wave"] > by_name[name]["wave"]
     )
-    waiting = {name: set(needed) for name, needed in needs.items()}
-    ready = [(by_name[name]["wave"], name) for name, needed in waiting.items() if not needed]
-    heapq.heapify(ready)
+    sorter = graphlib.TopologicalSorter(needs)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise InputError(f"The add-ons {circle} need each other in a circle.") from error
+    ready: list[tuple[int, str]] = []
     ordered = []
-    while ready:
-        _wave, done = heapq.heappop(ready)
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, (by_name[name]["wave"], name))
+        done = heapq.heappop(ready)[1]
         ordered.append(by_name[done])
-        del waiting[done]
-        for name, needed in waiting.items():
-            if done in needed:
-                needed.remove(done)
-                if not needed:
-                    heapq.heappush(ready, (by_name[name]["wave"], name))
-    if waiting:
-        raise InputError(f"The add-ons {' → '.join(_cycle(waiting))} need each other in a circle.")
+        sorter.done(done)
     return ordered
-
-
-def _cycle(waiting: Mapping[str, set[str]]) -> list[str]:
-    """One circle among add-ons that all wait for another."""
-    path = [min(waiting)]
-    while True:
-        following = min(waiting[path[-1]])
-        if following in path:
-            return [*path[path.index(following) :], following]
-        path.append(following)
 
 
 def _capacity_problems(addons: list[Addon], total: Amount, selection: Selection) -> Iterator[str]:
