@@ -175,7 +175,7 @@ SECRET = {
 ARGUMENTS = Arguments(
     {
         "objects": {"type": "list", "elements": "dict", "default": []},
-        "secrets": {"type": "list", "elements": "dict", "options": SECRET, "default": []},
+        "secrets": {"type": "list", "elements": "dict", "no_log": False, "options": SECRET, "default": []},
         "owner": {"type": "str"},
         "prune": {"type": "bool", "default": False},
         "prune_kinds": {"type": "list", "elements": "dict", "options": KIND, "default": []},

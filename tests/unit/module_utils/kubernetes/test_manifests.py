@@ -11,6 +11,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.change import 
 from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.manifests import (
     Identity,
     differing,
+    identity,
     ours,
     prepared,
     rank,
@@ -55,7 +56,7 @@ def test_no_difference_means_equal(before: dict[str, Any], after: dict[str, Any]
 
 def test_the_owner_is_marked_and_the_given_manifest_left_alone() -> None:
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"b": "c"}}}
-    [body] = prepared([manifest], "list").values()
+    body = prepared([manifest], "list")[identity(manifest)]
     assert body["metadata"]["labels"] == {"b": "c", "dcm.io/owner": "list"}
     assert manifest["metadata"] == {"name": "a", "labels": {"b": "c"}}
 
