@@ -14,7 +14,7 @@ from tests.sandbox.services import DEFAULT, SERVICES, gitops
 
 
 def test_optional_services_and_what_only_they_need_are_not_started() -> None:
-    assert {"argocd_kinds", "gitops", "kubernetes_second"} <= set(SERVICES) - set(DEFAULT)
+    assert {"gitops", "kubernetes_second"} <= set(SERVICES) - set(DEFAULT)
     assert set(with_needs(DEFAULT)) == set(DEFAULT)
 
 
