@@ -24,8 +24,8 @@ from tests.staging import ROOT
 
 POOLS = {"cp": 3, "application": 10, "database": 5}
 COUNT = sum(POOLS.values())
-# A third of what a real machine takes, which makes what Ansible itself costs weigh three times as much.
-DURATIONS = {"install": 30.0, "reboot": 15.0, "boot": 15.0}
+# Half of what a real machine takes, which makes what Ansible itself costs weigh twice as much.
+DURATIONS = {"install": 45.0, "reboot": 22.5, "boot": 22.5}
 PATH = "bench/talos"
 
 
