@@ -4,24 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.dcm.platform.plugins.module_utils.argocd.cluster import cluster_access
-from ansible_collections.dcm.platform.plugins.module_utils.engine.errors import InputError
-
-
-def _cluster(stored: Mapping[str, str], name: str) -> dict[str, Any]:
-    """The function with its errors in Ansible's terms."""
-    try:
-        return cluster_access(stored, name)
-    except InputError as error:
-        raise AnsibleFilterError(str(error)) from None
+from ansible_collections.dcm.platform.plugins.plugin_utils.errors import filter_errors
 
 
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., dict[str, Any]]]:
-        return {"argocd_cluster": _cluster}
+        return {"argocd_cluster": filter_errors(cluster_access)}

@@ -7,14 +7,12 @@ The tests of the role build on each other in the order of the file. No controlle
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import http.server
 import io
 import json
 import shutil
 import tarfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +36,7 @@ from tests.sandbox import crds, golang
 from tests.sandbox.cluster import Cluster
 from tests.sandbox.service import Settings
 from tests.sandbox.services import gitops
+from tests.serving import serving
 from tests.staging import ROOT
 from tests.waiting import eventually
 
@@ -48,6 +47,7 @@ ARGOCD_KINDS = {
     ("argoproj.io", kind) for kind in ("Application", "ApplicationSet", "AppProject")
 }  # there for all tests
 SAMPLES = ROOT.parent / "shared" / "data" / "cr-samples"
+HOST = "127.0.0.1"
 MARK = "dcm.io/made-by=addons-tests"  # a label
 ARGOCD = "addons-argocd"
 OWN_NAMESPACE = "addons-demo"
@@ -259,19 +259,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-@contextlib.contextmanager
-def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a server on loopback."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
-            thread.join()
-
-
 def helm() -> str:
     """A real Helm: the one that the lab's Argo CD uses, where that is built, or the machine's own."""
     built = golang.executable(gitops.MODULES / "tools", "helm")
@@ -298,8 +285,8 @@ def repository(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "index.yaml").write_text(
         "apiVersion: v1\nentries: {own: [{name: own, version: 1.0.0, apiVersion: v2, urls: [own-1.0.0.tgz]}]}\n"
     )
-    with serving(functools.partial(Quiet, directory=str(tmp_path))) as address:
-        yield address
+    with serving(http.server.ThreadingHTTPServer((HOST, 0), functools.partial(Quiet, directory=str(tmp_path)))) as port:
+        yield f"http://{HOST}:{port}"
 
 
 def test_helm_installs_without_argo_cd(apply: Apply, api: DynamicClient, own: Path, repository: str) -> None:
@@ -462,8 +449,10 @@ def server(tmp_path: Path) -> Iterator[str]:
     directory = tmp_path / "repository"
     directory.mkdir()
     (directory / "index.yaml").write_text("entries: {falco: [{version: 9.1.0}]}")
-    with serving(functools.partial(Quiet, directory=str(directory))) as address:
-        yield address
+    with serving(
+        http.server.ThreadingHTTPServer((HOST, 0), functools.partial(Quiet, directory=str(directory)))
+    ) as port:
+        yield f"http://{HOST}:{port}"
 
 
 def test_pins_are_compared_with_indexes(ansible: AnsibleRunner, server: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,8 +88,9 @@ class ObjectReconciler(Reconciler[Found]):
         self._prune = prune
         self._timeout = timeout
         self._manifests = prepared(manifests, owner)
-        self._kinds: Kinds = {}
+        self._served: Kinds = {}
         self._coming: Kinds = {}
+        self._places: Kinds = {}
         self._wanted: dict[Identity, Object] = {}
         self._untried: set[Identity] = set()
 
@@ -105,6 +107,7 @@ class ObjectReconciler(Reconciler[Found]):
             else:
                 found.tried[key] = outcome
         _raise(refusals)
+        self._untried = {key for key, outcome in found.tried.items() if outcome.after is None}
         for key, item in self._left():
             if key.kind in NEVER_PRUNED:
                 found.kept.append(key)
@@ -151,19 +154,20 @@ class ObjectReconciler(Reconciler[Found]):
             {key.api_version for key in self._manifests} | {version for version, _kind in self._prune or ()}
         )
         for version, kinds in zip(versions, map_concurrently(self._client.kinds, versions, WORKERS), strict=True):
-            self._kinds.update({(version, kind): served for kind, served in kinds.items()})
+            self._served.update({(version, kind): served for kind, served in kinds.items()})
         for key, manifest in self._manifests.items():
             if key.kind == DEFINITION:
                 try:
                     self._coming.update(defined(manifest))
                 except (KeyError, TypeError) as error:
                     raise InputError(f"objects: {key} is not complete: {error} is missing or wrong.") from error
+        self._places = {**self._coming, **self._served}
 
     def _placed(self) -> Iterator[tuple[Identity, Object]]:
         """The manifests, with what their kind says about namespaces. Raises what there is to refuse of them."""
         unknown = []
         for key, manifest in self._manifests.items():
-            known = self._known(key)
+            known = self._places.get((key.api_version, key.kind))
             if known is None:
                 unknown.append(key)
                 continue
@@ -181,15 +185,9 @@ class ObjectReconciler(Reconciler[Found]):
                 hint="Install what brings these kinds first, or give its CustomResourceDefinitions along.",
             )
 
-    def _known(self, key: Identity) -> tuple[Resource, bool] | None:
-        kind = (key.api_version, key.kind)
-        return self._kinds.get(kind) or self._coming.get(kind)
-
     def _resource(self, key: Identity) -> Resource:
-        known = self._known(key)
-        if known is None:
-            raise NotServedError(f"Kubernetes API at {self._client.address} does not serve {key.kind}.")
-        return known[0]
+        """Of an object that is placed, or was found."""
+        return self._places[key.api_version, key.kind][0]
 
     def _try(self, key: Identity) -> Tried | PlatformError:
         resource = self._resource(key)
@@ -199,15 +197,14 @@ class ObjectReconciler(Reconciler[Found]):
                 return _going(key, before)
             return Tried(before, self._client.apply(resource, self._wanted[key], key.namespace, dry_run=True))
         except (NotFoundError, NotServedError) as error:
-            comes = key.namespace in self._namespaces() or (key.api_version, key.kind) in self._coming
-            if comes:
-                self._untried.add(key)
+            comes = key.namespace in self._namespaces or (key.api_version, key.kind) in self._coming
             return Tried(None, None) if comes else RefusedError(f"{key}: {error}")
         except UnreachableError:
             raise
         except PlatformError as error:
             return RefusedError(f"{key}: {error}")
 
+    @functools.cached_property
     def _namespaces(self) -> set[str]:
         return {key.name for key in self._wanted if key.kind == NAMESPACE}
 
@@ -216,7 +213,7 @@ class ObjectReconciler(Reconciler[Found]):
         if self._prune is None:
             return
         kinds = {(key.api_version, key.kind) for key in self._wanted} | set(self._prune)
-        served = [self._kinds[kind][0] for kind in sorted(kinds) if kind in self._kinds]
+        served = [self._served[kind][0] for kind in sorted(kinds) if kind in self._served]
         lists = map_concurrently(self._owned, served, WORKERS)
         for resource, items in zip(served, lists, strict=True):
             for item in items:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -116,13 +117,17 @@ class ObjectsClient(KubernetesClient):
 
         wait_for("namespaces to be gone", probe, timeout=timeout, clock=self.clock)
 
-    def _request(self, method: str, resource: Resource, path: str, **parameters: Any) -> Object:
+    @functools.cached_property
+    def _dynamic(self) -> Any:
         # without a discoverer, as nothing here has to be discovered
-        dynamic = kubernetes.dynamic.DynamicClient(self._api.api_client, discoverer=lambda *unused: None)
+        return kubernetes.dynamic.DynamicClient(self._api.api_client, discoverer=lambda *unused: None)
 
+    def _request(self, method: str, resource: Resource, path: str, **parameters: Any) -> Object:
         def call() -> Object:
             with translated(self.address, resource):
-                answer = dynamic.request(method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT, **parameters)
+                answer = self._dynamic.request(
+                    method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT, **parameters
+                )
                 found: Object = json.loads(answer.data)
                 return found
 

@@ -19,6 +19,7 @@ from tests.sandbox.digitalocean import account, compute, data, network
 from tests.sandbox.digitalocean import faults as fault
 from tests.sandbox.digitalocean.description import Description, load
 from tests.sandbox.digitalocean.world import SLUGS, Call, Refusal, World, find_route
+from tests.serving import serving
 
 PARTS = (account, compute, data, network)  # importing them registers their routes
 CONTROL = "/_sandbox/"
@@ -222,15 +223,8 @@ def make_server(api: Api, port: int = 0) -> ThreadingHTTPServer:
 
 
 @contextmanager
-def serving(world: World) -> Iterator[tuple[Api, str]]:
+def simulating(world: World) -> Iterator[tuple[Api, str]]:
     """A simulator in this process, checked against the description when it is at hand, and its address."""
     api = Api(world, load())
-    server = make_server(api)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield api, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(make_server(api)) as port:
+        yield api, f"http://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.sandbox.digitalocean.description import UNCHECKED, load
-from tests.sandbox.digitalocean.server import Api, serving
+from tests.sandbox.digitalocean.server import Api, simulating
 from tests.sandbox.digitalocean.world import World
 
 TOKEN = "token"
@@ -32,7 +32,7 @@ class Caller:
 
 @pytest.fixture
 def call() -> Iterator[Caller]:
-    with serving(World(TOKEN, delay=0.0)) as (api, url):
+    with simulating(World(TOKEN, delay=0.0)) as (api, url):
         yield Caller(api, url)
 
 

@@ -16,7 +16,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.engine.change import 
 from ansible_collections.dcm.platform.plugins.module_utils.engine.clock import Clock
 from ansible_collections.dcm.platform.plugins.module_utils.rest import RestClient
 
-from tests.sandbox.digitalocean.server import Api, serving
+from tests.sandbox.digitalocean.server import Api, simulating
 from tests.sandbox.digitalocean.world import World
 
 TOKEN = "dop_v1_canary"
@@ -89,7 +89,7 @@ class Account:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[tuple[Api, str]]:
-    with serving(World(TOKEN)) as served:
+    with simulating(World(TOKEN)) as served:
         yield served
 
 

@@ -10,7 +10,6 @@ import gzip
 import ipaddress
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -33,6 +32,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.serving import serving
 
 SIGNATURE = "X-Amz-Signature=canary"
 RESULTS = gzip.compress(json.dumps({"errors": {"namespaces": {"a": ["no space"]}}}).encode())
@@ -116,7 +117,8 @@ def authority() -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
-    yield from serving(HTTPServer(("127.0.0.1", 0), Store), "http")
+    with serving(HTTPServer(("127.0.0.1", 0), Store)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +130,8 @@ def secure_store(authority: tuple[bytes, bytes], tmp_path_factory: pytest.TempPa
     context.load_cert_chain(file)
     server = HTTPServer(("127.0.0.1", 0), Store)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    yield from serving(server, "https")
-
-
-def serving(server: HTTPServer, scheme: str) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server) as port:
+        yield f"https://127.0.0.1:{port}"
 
 
 def client(kubernetes: FakeKubernetes) -> Downloads:
