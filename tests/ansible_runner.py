@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.module_server import MODULES, ModuleServer
+from tests.interpreter import MODULES, Interpreter
 from tests.staging import ROOT
 
 BIN = Path(sys.executable).parent
@@ -78,10 +78,12 @@ def _literal(value: Any) -> Any:
 class AnsibleRunner:
     """Keeps its private files in ``directory``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, warm: bool = False) -> None:
+        """``warm``: playbooks' modules too are forked from a process that has the libraries loaded."""
         self.directory = directory
+        self._is_warm = warm
         self._numbers = itertools.count()
-        self._modules: ModuleServer | None = None
+        self._interpreter: Interpreter | None = None
 
     def playbook(
         self,
@@ -89,21 +91,31 @@ class AnsibleRunner:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        warm: bool = True,
     ) -> PlaybookResult:
-        """Run a playbook: a path, a name in a collection, or a list of plays."""
+        """Run a playbook: a path, a name in a collection, or a list of plays.
+
+        Without ``warm``, and where all is to be seen (-vvv), everything is as users have it.
+        """
         if not isinstance(playbook, (str, Path)):
             playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
-        completed = subprocess.run(
-            [BIN / "ansible-playbook", str(playbook), *arguments],
-            env={**self.environment(), **(environment or {})},
-            cwd=cwd or self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        if warm and self._is_warm and "-vvv" not in arguments:
+            arguments = (*arguments, *self.warm_arguments())
+        try:
+            completed = subprocess.run(
+                [BIN / "ansible-playbook", str(playbook), *arguments],
+                env={**self.environment(), **(environment or {})},
+                cwd=cwd or self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as expired:
+            printed = (expired.stdout or b"").decode(errors="replace")
+            raise AssertionError(f"{playbook} did not end within {TIMEOUT} s:\n{printed}") from None
         return PlaybookResult(completed.returncode, completed.stdout, parse_recap(completed.stdout))
 
     def run_module(
@@ -139,9 +151,7 @@ class AnsibleRunner:
     def _run_alone(self, name: str, arguments: str, environment: Mapping[str, str]) -> tuple[str, str]:
         """Standard output and standard error. Where libraries are to be missing, a new interpreter looks for them."""
         if environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
-            if self._modules is None:
-                self._modules = ModuleServer(self.directory, TIMEOUT)
-            return self._modules.run(name, arguments, environment, self.directory)
+            return self._warm().run_module(name, arguments, environment, self.directory)
         command = [sys.executable, "-m", f"{MODULES}.{name}"]
         completed = subprocess.run(
             command,
@@ -155,10 +165,19 @@ class AnsibleRunner:
         )
         return completed.stdout, completed.stderr
 
+    def warm_arguments(self) -> list[str]:
+        """Arguments of ansible-playbook that let it take modules' processes from one that has their libraries."""
+        return ["--extra-vars", json.dumps({"ansible_python_interpreter": str(self._warm().command)})]
+
+    def _warm(self) -> Interpreter:
+        if self._interpreter is None:
+            self._interpreter = Interpreter(self.directory, TIMEOUT)
+        return self._interpreter
+
     def close(self) -> None:
         """End what runs modules."""
-        if self._modules is not None:
-            self._modules.stop()
+        if self._interpreter is not None:
+            self._interpreter.stop()
 
     def _play_module(
         self, name: str, args: Mapping[str, Any], *, check: bool, diff: bool, verbosity: int, environment: Any
@@ -174,7 +193,7 @@ class AnsibleRunner:
             "DCM_RESULT_FILE": str(result_file),
         }
         completed = self.playbook(
-            [play], "-i", "localhost,", "-c", "local", *flags, environment={**keep, **(environment or {})}
+            [play], "-i", "localhost,", "-c", "local", *flags, environment={**keep, **(environment or {})}, warm=False
         )
         if not result_file.exists():
             raise AssertionError(f"{name} gave no result:\n{completed.output}")

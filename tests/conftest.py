@@ -59,7 +59,7 @@ def lab() -> Iterator[LabFixture]:
 @pytest.fixture(scope="session")
 def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnsibleRunner]:
     """Runs playbooks with the environment's own ansible-playbook."""
-    with contextlib.closing(AnsibleRunner(tmp_path_factory.mktemp("ansible"))) as runner:
+    with contextlib.closing(AnsibleRunner(tmp_path_factory.mktemp("ansible"), warm=True)) as runner:
         yield runner
 
 

@@ -26,7 +26,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.addons import render
 
 from tests.ansible_runner import AnsibleRunner, ModuleResult, PlaybookResult, failed
 from tests.conftest import LabFixture
-from tests.integration import argocd_lab
+from tests.integration.argocd import argocd_lab
 from tests.integration.vault.conftest import mounted
 from tests.sandbox.cluster import Cluster, Object, Resource
 from tests.sandbox.service import Settings

@@ -17,8 +17,8 @@ import pytest
 
 from tests.ansible_runner import AnsibleRunner, ModuleResult, PlaybookResult
 from tests.conftest import LabFixture
-from tests.integration.guild_database import GuildDatabase, Servers
-from tests.integration.redis_servers import SINGLE, RedisServers
+from tests.integration.postgres.guild_database import GuildDatabase, Servers
+from tests.integration.redis.redis_servers import SINGLE, RedisServers
 from tests.staging import ROOT
 
 ONE, TWO = "105844944714224099", "126491441817359442"  # of these, TWO is the neighbour that nothing may happen to
@@ -30,12 +30,6 @@ MIGRATIONS = {
         "CREATE FUNCTION twice(number int) RETURNS int LANGUAGE sql RETURN number * 2;"
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as started:
-        yield started
 
 
 class Platform:

@@ -23,7 +23,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from tests.conftest import LabFixture
-from tests.integration.velero_objects import VeleroObjects, differing
+from tests.integration.velero.velero_objects import VeleroObjects, differing
 from tests.sandbox.cluster import Cluster, Object, Resource
 from tests.sandbox.processes import Supervised, stop_all
 from tests.sandbox.service import NotReady

@@ -48,24 +48,26 @@ class Listener:
     async def open(self, context: ssl.SSLContext) -> None:
         """Serve the API; connections of before stay open, only their port is taken over."""
         self._close_port()
-        server = _ApiServer(self._routes, self._connections)
-        self._server = await self._listen(server.protocol, context)
+        await self._listen(_ApiServer(self._routes, self._connections).protocol, context)
 
     async def hang(self) -> None:
         """Accept connections and never say a word, as a machine does that died in the middle of one."""
         self.close()
-        self._server = await self._listen(lambda: _Silent(self._connections), None)
+        await self._listen(lambda: _Silent(self._connections), None)
 
-    async def _listen(
-        self, protocol: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext | None
-    ) -> asyncio.AbstractServer:
+    async def _listen(self, protocol: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext | None) -> None:
         """The port may still be in the kernel's hands for a moment after it was closed, on a busy machine."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PORT_FREE_WITHIN):
             while True:
                 try:
-                    return await loop.create_server(protocol, self.address, self.port, ssl=context)
+                    # Known to us before it serves: who is interrupted while it starts to must find something to close.
+                    self._server = await loop.create_server(
+                        protocol, self.address, self.port, ssl=context, start_serving=False
+                    )
+                    return await self._server.start_serving()
                 except OSError as error:
+                    self._close_port()
                     if error.errno != errno.EADDRINUSE:
                         raise
                     await asyncio.sleep(0.05)
