@@ -10,6 +10,9 @@ PY := $(RUN) $(VENV)/bin/python
 comma := ,
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1,localhost
 
+# Every test starts processes by the hundred; without its cache of compiled files each of them would compile its libraries.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help environment demo test lint types sanity unit integration molecule lab-up lab-down lab-status \
 	bench docs addon-table build bootstrap lock clean
 .DEFAULT_GOAL := help

@@ -280,7 +280,7 @@ class Battlefield:
     scope="module",
     params=[
         (version, *how)
-        for version in ("16", "15")
+        for version in ("18", "16", "15")
         for how in (
             (NAIVE, "superuser"),
             (MODEL, "superuser"),

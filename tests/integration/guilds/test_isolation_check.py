@@ -72,7 +72,12 @@ def everything(database: GuildDatabase) -> Any:
 @pytest.mark.row("CMP-07")
 @pytest.mark.parametrize(
     "database",
-    [("15", "superuser", "model"), ("16", "provisioner", "model"), ("16", "superuser", "hardened")],
+    [
+        ("15", "superuser", "model"),
+        ("16", "provisioner", "model"),
+        ("16", "superuser", "hardened"),
+        ("18", "superuser", "hardened"),
+    ],
     indirect=True,
     ids="-".join,
 )

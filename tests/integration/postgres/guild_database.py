@@ -21,8 +21,9 @@ from psycopg2 import sql
 from tests import waiting
 from tests.sandbox.lab import Lab
 from tests.sandbox.service import Settings
+from tests.sandbox.services.postgres import VERSIONS, wheel_programs
 
-DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+PROGRAMS = {"15": Path("/usr/lib/postgresql/15/bin"), **{version: wheel_programs(version) for version in VERSIONS}}
 MODULE = "dcm.platform.pg_guild_schema"
 PATIENCE = 20.0  # seconds
 
@@ -248,13 +249,12 @@ class Servers:
 
     def settings(self, version: str) -> Settings:
         """The server's settings. Version 15 is the system's, where it is installed; skips the test elsewhere."""
-        if version == "15" and not DEBIAN_15.exists():
-            pytest.skip(f"PostgreSQL 15 is not installed in {DEBIAN_15}")
+        if not PROGRAMS[version].exists():
+            pytest.skip(f"PostgreSQL {version} is not installed in {PROGRAMS[version]}")
         if version not in self._labs:
             lab = self._labs[version] = Lab(self._directory / version)
             with pytest.MonkeyPatch.context() as patch:
-                if version == "15":
-                    patch.setitem(os.environ, "DCM_LAB_POSTGRES_BIN", str(DEBIAN_15))
+                patch.setitem(os.environ, "DCM_LAB_POSTGRES_BIN", str(PROGRAMS[version]))
                 lab.up(["postgres"])
         return self._labs[version].settings()["postgres"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.ansible_runner import ModuleResult, failed
-from tests.integration.postgres.guild_database import DEBIAN_15, GuildDatabase, Servers
+from tests.integration.postgres.guild_database import PROGRAMS, GuildDatabase, Servers
 from tests.sandbox.service import free_port
 
 Run = Callable[..., ModuleResult]
@@ -77,7 +77,10 @@ def dump(database: GuildDatabase, guild: str) -> str:
 
 @pytest.mark.row("BDR-09")
 @pytest.mark.parametrize(
-    "database", [("16", "superuser"), ("16", "provisioner"), ("15", "provisioner")], indirect=True, ids="-".join
+    "database",
+    [("16", "superuser"), ("16", "provisioner"), ("15", "provisioner"), ("18", "provisioner")],
+    indirect=True,
+    ids="-".join,
 )
 def test_a_guild_is_archived_and_restored_alone(
     run: Run, run_module: Run, database: GuildDatabase, tmp_path: Path
@@ -180,8 +183,8 @@ def test_what_it_works_with_and_what_it_says_without_it(run: Run, database: Guil
     port = free_port()
     assert f"PostgreSQL at 127.0.0.1:{port} is not reachable" in failed(run(login_port=port))
     assert f"{tmp_path}/pg_dump cannot be run: No such file" in failed(run(programs=str(tmp_path)))
-    if DEBIAN_15.exists():
-        assert "server version mismatch" in failed(run(programs=str(DEBIAN_15)))
+    if PROGRAMS["15"].exists():
+        assert "server version mismatch" in failed(run(programs=str(PROGRAMS["15"])))
     shown = run(verbosity=3)
     assert shown["changed"]
     assert database.options["login_password"] not in shown.output

@@ -91,9 +91,10 @@ def migrator(database: GuildDatabase) -> dict[str, str]:
         (("16", "superuser"), True),
         (("16", "provisioner"), False),
         (("15", "provisioner"), False),
+        (("18", "provisioner"), False),
     ],
     indirect=["database"],
-    ids=["superuser", "migrator", "provisioner", "provisioner-15"],
+    ids=["superuser", "migrator", "provisioner", "provisioner-15", "provisioner-18"],
 )
 def test_guilds_are_migrated_as_their_owners(
     run: Run, database: GuildDatabase, files: Files, as_migrator: bool

@@ -28,7 +28,7 @@ Run = Callable[..., ModuleResult]
 
 ONE, OTHER = "105844944714224099", "18446744073709551615"
 SUPERUSER, PROVISIONER = ("16", "superuser"), ("16", "provisioner")
-OLD_PROVISIONER = ("15", "provisioner")
+OLD_PROVISIONER, NEW_PROVISIONER = ("15", "provisioner"), ("18", "provisioner")
 
 
 @pytest.fixture
@@ -54,10 +54,12 @@ def run(run_module: Run, database: GuildDatabase) -> Run:
 
 
 with_every_administrator = pytest.mark.parametrize(
-    "database", [SUPERUSER, PROVISIONER, OLD_PROVISIONER], indirect=True, ids="-".join
+    "database", [SUPERUSER, PROVISIONER, OLD_PROVISIONER, NEW_PROVISIONER], indirect=True, ids="-".join
 )
 with_both_administrators = pytest.mark.parametrize("database", [SUPERUSER, PROVISIONER], indirect=True, ids="-".join)
-with_provisioners = pytest.mark.parametrize("database", [PROVISIONER, OLD_PROVISIONER], indirect=True, ids="-".join)
+with_provisioners = pytest.mark.parametrize(
+    "database", [PROVISIONER, OLD_PROVISIONER, NEW_PROVISIONER], indirect=True, ids="-".join
+)
 with_superuser = pytest.mark.parametrize("database", [SUPERUSER], indirect=True, ids="-".join)
 with_provisioner = pytest.mark.parametrize("database", [PROVISIONER], indirect=True, ids="-".join)
 

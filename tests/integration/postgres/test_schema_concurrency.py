@@ -24,7 +24,7 @@ from tests.integration.postgres.guild_database import GuildDatabase, Servers, ev
 KILLS = int(os.environ.get("DCM_TEST_KILLS", "2"))
 GUILDS = [str(10**17 + number) for number in range(500)]
 MODULE = "ansible_collections.dcm.platform.plugins.modules.pg_guild_schema"
-ADMINISTRATORS = [("16", "superuser"), ("16", "provisioner"), ("15", "provisioner")]
+ADMINISTRATORS = [("16", "superuser"), ("16", "provisioner"), ("15", "provisioner"), ("18", "provisioner")]
 
 
 def options(database: GuildDatabase, guilds: Sequence[str], **others: Any) -> dict[str, Any]:

