@@ -31,7 +31,6 @@ from tests import interpreter_client
 MODULES = "ansible_collections.dcm.platform.plugins.modules"
 LIBRARIES = (
     "ansible.module_utils.basic",
-    "ansible.module_utils._internal._ansiballz._loader",
     "boto3",
     "cryptography.x509",
     "grpclib.client",
