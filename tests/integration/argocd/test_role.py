@@ -404,11 +404,13 @@ def test_what_leaves_the_data_is_removed(apply: Apply, cluster: Cluster) -> None
     ("variables", "message"),
     [
         ({"argocd_clusters": {"lost": {"server": "https://192.0.2.1", "secret": "no/such"}}}, "do not exist"),
+        ({"argocd_secrets": {"server.secretkey": {"path": "no/such", "key": "key"}}}, "do not exist"),
+        ({"argocd_secrets": {"server.secretkey": {"path": "broken", "key": "no-such-key"}}}, "no-such-key"),
         ({"argocd_clusters": {"broken": {"server": "https://192.0.2.1", "secret": "broken"}}}, "broken"),
         ({"argocd_projects": {"typo": {"sourceRepositories": []}}}, "sourceRepositories"),
         ({"argocd_install": True, "argocd_helm": "/nonexistent/helm"}, "argocd_helm"),
     ],
-    ids=["missing secret", "broken kubeconfig", "unknown field", "no helm"],
+    ids=["missing secret", "missing own secret", "missing key", "broken kubeconfig", "unknown field", "no helm"],
 )
 def test_clear_errors(apply: Apply, cluster: Cluster, variables: dict[str, Any], message: str) -> None:
     before = argocd_lab.versions(cluster, NAMESPACE)

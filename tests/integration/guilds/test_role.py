@@ -194,3 +194,13 @@ def test_a_database_that_does_not_answer_is_named_and_the_next_run_finishes(
     assert changes(run()) == 2
     assert store.secret(PLAIN) == before
     database.login(f"{cluster.user(PLAIN)}_app", before[0]["app_password"]).close()
+
+
+def test_a_guild_of_an_unknown_tier_is_not_left_out_in_silence(
+    run: Callable[..., Any], database: GuildDatabase
+) -> None:
+    """``preflight`` says it better; whoever runs the role alone must not lose a guild."""
+    result = run(dcm_guilds=[*GUILDS, {"id": "77", "tier": "unheard-of"}])
+    assert result.returncode != 0
+    assert "unheard-of" in result.output
+    assert database.schemas() == {}
