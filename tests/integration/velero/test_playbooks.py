@@ -137,6 +137,25 @@ def test_a_backup_that_is_not_proven_fails_the_play_after_the_evidence(
     assert "MISSED" in table
 
 
+def test_a_schedule_of_which_nothing_is_known_is_not_proven(ansible: AnsibleRunner, tmp_path: Path) -> None:
+    template = "{{ lookup('ansible.builtin.template', template_file) }}"
+    variables = {
+        "template_file": str(ROOT / "playbooks/templates/verify_backups.json.j2"),
+        "dcm_environment": "test",
+        "verify_backups_at": "2026-11-21T00:00:00Z",
+        "verify_backups_found": {"violations": [], "backups": [], "schedules": []},
+        "verify_backups_proofs": {"results": [{"item": "silent"}]},
+    }
+    task = {"ansible.builtin.copy": {"content": template, "dest": str(tmp_path / "evidence"), "mode": "0600"}}
+    plays = [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]
+    result = ansible.playbook(plays, "-i", "localhost,", "-c", "local")
+    assert result.returncode == 0, result.output
+    report = json.loads((tmp_path / "evidence").read_text())
+    assert not report["passed"]
+    assert report["problems"] == ["The backup of silent was not verified."]
+    assert [row["proven"] for row in report["schedules"]] == [False]
+
+
 def number_of_objects(report: Any) -> str:
     """From the one sentence that says it."""
     return str(report["schedules"][0]["reason"].partition(" objects are missing")[0].rpartition(" ")[2])
