@@ -89,7 +89,7 @@ class _Handler(socketserver.BaseRequestHandler):
     """Lives in a fork of its own."""
 
     def handle(self) -> None:
-        _, handles, _, _ = socket.recv_fds(self.request, 1, 3)
+        handles = socket.recv_fds(self.request, 1, 3)[1]
         with self.request.makefile("rb") as file:
             environment, cwd, module = marshal.loads(file.read())
         for standard, handle in enumerate(handles):
