@@ -91,16 +91,16 @@ class AnsibleRunner:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        warm: bool = True,
     ) -> PlaybookResult:
         """Run a playbook: a path, a name in a collection, or a list of plays.
 
-        Without ``warm``, and where all is to be seen (-vvv), everything is as users have it.
+        With any verbosity, everything is as users have it, whether the runner is warm or not.
         """
         if not isinstance(playbook, (str, Path)):
             playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
-        if warm and self._is_warm and "-vvv" not in arguments:
-            arguments = (*arguments, *self.warm_arguments())
+        if self._is_warm and not any(argument.startswith("-v") for argument in arguments):
+            interpreter = {"ansible_python_interpreter": str(self._warm().command)}
+            arguments = (*arguments, "--extra-vars", json.dumps(interpreter))
         try:
             completed = subprocess.run(
                 [BIN / "ansible-playbook", str(playbook), *arguments],
@@ -165,10 +165,6 @@ class AnsibleRunner:
         )
         return completed.stdout, completed.stderr
 
-    def warm_arguments(self) -> list[str]:
-        """Arguments of ansible-playbook that let it take modules' processes from one that has their libraries."""
-        return ["--extra-vars", json.dumps({"ansible_python_interpreter": str(self._warm().command)})]
-
     def _warm(self) -> Interpreter:
         if self._interpreter is None:
             self._interpreter = Interpreter(self.directory, TIMEOUT)
@@ -193,7 +189,7 @@ class AnsibleRunner:
             "DCM_RESULT_FILE": str(result_file),
         }
         completed = self.playbook(
-            [play], "-i", "localhost,", "-c", "local", *flags, environment={**keep, **(environment or {})}, warm=False
+            [play], "-i", "localhost,", "-c", "local", *flags, environment={**keep, **(environment or {})}
         )
         if not result_file.exists():
             raise AssertionError(f"{name} gave no result:\n{completed.output}")

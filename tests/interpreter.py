@@ -64,8 +64,8 @@ class Interpreter:
 
     def run_module(self, name: str, arguments: str, environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:
         """Standard output and standard error of the module. Raises AssertionError if its process was ended."""
-        with io.FileIO(os.memfd_create("stdin"), "r+") as stdin, _memory() as stdout, _memory() as stderr:
-            stdin.write(arguments.encode())
+        with _memory() as stdin, _memory() as stdout, _memory() as stderr:
+            stdin.write(arguments)
             stdin.seek(0)
             handles = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
             status = interpreter_client.run(self._address, handles, dict(environment), str(cwd), name, self._timeout)
@@ -82,7 +82,7 @@ class Interpreter:
 
 def _memory() -> io.TextIOWrapper:
     """A file that lies nowhere."""
-    return os.fdopen(os.memfd_create("output"), "w+", encoding="utf-8")
+    return os.fdopen(os.memfd_create("stream"), "w+", encoding="utf-8")
 
 
 class _Handler(socketserver.BaseRequestHandler):

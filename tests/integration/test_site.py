@@ -53,9 +53,8 @@ def run(site_lab: LabFixture, home: Path, ansible: AnsibleRunner) -> Any:
     """``run("--check", …)`` runs site.yml on the lab."""
     environment = {"DCM_LAB_DIR": str(site_lab.directory), "HOME": str(home), "TMPDIR": str(home)}
 
-    def run_site(*arguments: str, playbook: str = SITE, warm: bool = True, **variables: str) -> PlaybookResult:
-        variables = {**environment, **variables}
-        return ansible.playbook(playbook, "-i", INVENTORY, *arguments, environment=variables, warm=warm)
+    def run_site(*arguments: str, playbook: str = SITE, **variables: str) -> PlaybookResult:
+        return ansible.playbook(playbook, "-i", INVENTORY, *arguments, environment={**environment, **variables})
 
     return run_site
 
@@ -166,8 +165,7 @@ def test_the_installed_tarball_changes_nothing_more(run: Any, tmp_path: Path) ->
     subprocess.run(
         [*galaxy, "install", tarball, "-p", tmp_path / "installed", "--no-deps"], check=True, capture_output=True
     )
-    installed = str(tmp_path / "installed")
-    result = run("-v", playbook="dcm.platform.site", warm=False, ANSIBLE_COLLECTIONS_PATH=installed)
+    result = run("-v", playbook="dcm.platform.site", ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "installed"))
     assert result.returncode == 0, result.output
     assert result.total("changed") == result.total("failed") == 0, result.output
 

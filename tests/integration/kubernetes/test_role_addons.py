@@ -7,6 +7,7 @@ The tests of the role build on each other in the order of the file. No controlle
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import io
@@ -259,6 +260,14 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+@contextlib.contextmanager
+def serving_files(directory: Path) -> Iterator[str]:
+    """The address at which the directory can be read."""
+    handler = functools.partial(Quiet, directory=str(directory))
+    with serving(http.server.ThreadingHTTPServer((HOST, 0), handler)) as port:
+        yield f"http://{HOST}:{port}"
+
+
 def helm() -> str:
     """A real Helm: the one that the lab's Argo CD uses, where that is built, or the machine's own."""
     built = golang.executable(gitops.MODULES / "tools", "helm")
@@ -285,8 +294,8 @@ def repository(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "index.yaml").write_text(
         "apiVersion: v1\nentries: {own: [{name: own, version: 1.0.0, apiVersion: v2, urls: [own-1.0.0.tgz]}]}\n"
     )
-    with serving(http.server.ThreadingHTTPServer((HOST, 0), functools.partial(Quiet, directory=str(tmp_path)))) as port:
-        yield f"http://{HOST}:{port}"
+    with serving_files(tmp_path) as address:
+        yield address
 
 
 def test_helm_installs_without_argo_cd(apply: Apply, api: DynamicClient, own: Path, repository: str) -> None:
@@ -449,10 +458,8 @@ def server(tmp_path: Path) -> Iterator[str]:
     directory = tmp_path / "repository"
     directory.mkdir()
     (directory / "index.yaml").write_text("entries: {falco: [{version: 9.1.0}]}")
-    with serving(
-        http.server.ThreadingHTTPServer((HOST, 0), functools.partial(Quiet, directory=str(directory)))
-    ) as port:
-        yield f"http://{HOST}:{port}"
+    with serving_files(directory) as address:
+        yield address
 
 
 def test_pins_are_compared_with_indexes(ansible: AnsibleRunner, server: str, tmp_path: Path) -> None:
