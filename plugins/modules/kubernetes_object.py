@@ -20,7 +20,8 @@ description:
     If it refuses one, nothing is written, and the message tells all refusals.
   - The order of the list does not matter. Definitions of custom resources come first and are waited for, then
     namespaces, then what others refer to or are governed by. What goes into a namespace or is of a kind that the same
-    list brings cannot be tried before that is there; check mode says that it will be created.
+    list brings cannot be tried before that is there; check mode says that it will be created. So it does, with a
+    warning, for a namespace that nobody has made yet.
   - Unknown fields are refused.
 options:
   objects:
@@ -197,6 +198,7 @@ def make(module: AnsibleModule) -> ObjectReconciler:
         owner=options["owner"],
         prune=kinds if options["prune"] else None,
         timeout=options["wait_timeout"],
+        predicting=module.check_mode,
     )
 
 

@@ -41,7 +41,7 @@ from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.manifests 
     rank,
     shown,
 )
-from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.objects import ObjectsClient
+from ansible_collections.dcm.platform.plugins.module_utils.kubernetes.objects import NAMESPACES, ObjectsClient
 
 WORKERS = 8
 NAMED = 10  # refusals that one message tells
@@ -79,20 +79,24 @@ class ObjectReconciler(Reconciler[Found]):
         owner: str | None = None,
         prune: Sequence[tuple[str, str]] | None = None,
         timeout: float = 120.0,
+        predicting: bool = False,
     ) -> None:
         """``prune``: kinds (apiVersion, kind) beside those of the manifests to remove from; None removes nothing.
-        ``timeout``: seconds for definitions to be served. Raises :class:`InputError` for what is no manifest.
+        ``timeout``: seconds for definitions to be served. ``predicting``: check mode, where others may only have said
+        that they will make a namespace. Raises :class:`InputError` for what is no manifest.
         """
         self._client = client
         self._owner = owner
         self._prune = prune
         self._timeout = timeout
+        self._predicting = predicting
         self._manifests = prepared(manifests, owner)
         self._served: Kinds = {}
         self._coming: Kinds = {}
         self._places: Kinds = {}
         self._wanted: dict[Identity, Object] = {}
         self._untried: set[Identity] = set()
+        self._absent: set[str] = set()
 
     def read(self) -> Found:
         """Raises :class:`RefusedError` that tells all that the server refuses, before anything is written."""
@@ -146,6 +150,10 @@ class ObjectReconciler(Reconciler[Found]):
         return {
             "objects": [{**key._asdict(), "result": done.get(key, "unchanged")} for key in keys],
             "kept": [key._asdict() for key in actual.kept],
+            "warnings": [
+                f"There is no namespace {name}: what goes there cannot be tried, and fails if nothing makes it before."
+                for name in sorted(self._absent)
+            ],
         }
 
     def _discover(self) -> None:
@@ -198,11 +206,18 @@ class ObjectReconciler(Reconciler[Found]):
             return Tried(before, self._client.apply(resource, self._wanted[key], key.namespace, dry_run=True))
         except (NotFoundError, NotServedError) as error:
             comes = key.namespace in self._namespaces or (key.api_version, key.kind) in self._coming
-            return Tried(None, None) if comes else RefusedError(f"{key}: {error}")
+            return Tried(None, None) if comes or self._expected(key) else RefusedError(f"{key}: {error}")
         except UnreachableError:
             raise
         except PlatformError as error:
             return RefusedError(f"{key}: {error}")
+
+    def _expected(self, key: Identity) -> bool:
+        """Whether to take the namespace for one that somebody else makes before."""
+        if not self._predicting or self._client.find(NAMESPACES, key.namespace):
+            return False
+        self._absent.add(key.namespace)
+        return True
 
     @functools.cached_property
     def _namespaces(self) -> set[str]:

@@ -194,6 +194,18 @@ def test_a_definition_and_its_objects_in_one_list(space: Space, run: Run) -> Non
         space.definitions.delete_custom_resource_definition(f"widgets.{group}")
 
 
+def test_check_mode_takes_a_namespace_that_is_not_there_for_one_to_come(space: Space, run: Run) -> None:
+    """As an earlier task of the same play may make it; nothing but check mode does."""
+    name = f"{space.name}-to-come"
+    wanted = {**space.config_map("one"), "metadata": {"name": "one", "namespace": name}}
+    predicted = run(wanted, check=True)
+    assert results(predicted) == {"ConfigMap one": "created"}
+    assert predicted["warnings"] == [
+        f"There is no namespace {name}: what goes there cannot be tried, and fails if nothing makes it before."
+    ]
+    assert f'namespaces "{name}" not found' in failed(run(wanted))
+
+
 def test_secrets_are_never_seen(space: Space, run: Run) -> None:
     secret = {
         "name": "repository",

@@ -337,6 +337,17 @@ def test_a_container_beyond_the_maximum_is_refused(api: kubernetes.ApiClient) ->
         assert message in refusal_of(api, "platform-apps", body)
 
 
+def quota_counts(api: kubernetes.ApiClient, namespace: str) -> None:
+    """Wait for the quota's controller: until it has counted once, the server lets everything in."""
+    core = kubernetes.CoreV1Api(api)
+
+    def counted() -> bool:
+        quota = core.read_namespaced_resource_quota("namespace-quota", namespace)
+        return bool(quota.status.hard == quota.spec.hard and quota.status.used)
+
+    eventually(counted, f"the quota of {namespace} counts")
+
+
 @pytest.mark.row("AUT-08")
 @pytest.mark.row("SEC-07")
 def test_a_pod_beyond_the_quota_is_refused(api: kubernetes.ApiClient) -> None:
@@ -345,6 +356,7 @@ def test_a_pod_beyond_the_quota_is_refused(api: kubernetes.ApiClient) -> None:
     body = pod("greedy")
     body["spec"]["containers"] = [{**container, "name": f"part-{number}"} for number in range(16)]
     for namespace in LEVELS:
+        quota_counts(api, namespace)
         assert "exceeded quota: namespace-quota" in refusal_of(api, namespace, body)
 
 
@@ -369,6 +381,7 @@ def test_a_namespace_of_ones_own_is_one_entry_of_data(apply: Apply, api: kuberne
     ]
     assert kubernetes.StorageV1Api(api).read_storage_class("baseline-fast").parameters == {"nodePath": "/var/fast"}
 
+    quota_counts(api, OWN)
     agent = pod("agent", securityContext={"privileged": True})
     agent["spec"] |= {"hostPID": True, "volumes": [{"name": "host", "hostPath": {"path": "/"}}]}
     created = create_pod(api, OWN, agent)

@@ -24,10 +24,13 @@ class ScheduleController(Controller):
     def handle(self, item: Object) -> float | None:
         if terms.spec(item).get("paused"):
             return None
-        timing = self._validate(item)
+        timing, status = _examined(item)
+        skipping = _skipping(item) if timing else {}
+        patch = {**skipping, "status": {**status, **skipping.get("status", {})}}
+        if any(item.get(part, {}).get(name) != value for part in patch for name, value in patch[part].items()):
+            item = self.context.patch(terms.SCHEDULES, item, patch)
         if timing is None:
             return None
-        item = self._skip(item)
         due = timing.next(last_run(item))
         if due is None:
             return None
@@ -38,29 +41,6 @@ class ScheduleController(Controller):
             return self.context.periods.waiting
         self._fire(item)
         return 0.0
-
-    def _validate(self, schedule: Object) -> cron.Schedule | None:
-        expression = terms.spec(schedule).get("schedule", "")
-        timing, errors = None, None
-        try:
-            timing = cron.parse(expression)
-        except cron.CronError as error:
-            text = f"invalid schedule: {error}" if expression else "Schedule must be a non-empty valid Cron expression"
-            errors = [text]
-        status = {"phase": "FailedValidation" if errors else "Enabled", "validationErrors": errors}
-        if any(schedule.get("status", {}).get(name) != value for name, value in status.items()):
-            self.context.patch(terms.SCHEDULES, schedule, {"status": status})
-        return timing
-
-    def _skip(self, schedule: Object) -> Object:
-        """``skipImmediately``: absent becomes the server's default; true is used once and becomes false."""
-        skip = terms.spec(schedule).get("skipImmediately")
-        if skip is False:
-            return schedule
-        patch: Object = {"spec": {"skipImmediately": False}}
-        if skip:
-            patch["status"] = {"lastSkipped": terms.timestamp(terms.now())}
-        return self.context.patch(terms.SCHEDULES, schedule, patch)
 
     def _running(self, name: str) -> bool:
         selector = f"{terms.SCHEDULE_NAME}={terms.label_value(name)}"
@@ -74,6 +54,25 @@ class ScheduleController(Controller):
             if error.status != 409:  # two within a second would have one name
                 raise
         self.context.patch(terms.SCHEDULES, schedule, {"status": {"lastBackup": terms.timestamp(now)}})
+
+
+def _examined(schedule: Object) -> tuple[cron.Schedule | None, Object]:
+    """When it is due, None if it is invalid, and the status that says so."""
+    expression = terms.spec(schedule).get("schedule", "")
+    timing, errors = None, None
+    try:
+        timing = cron.parse(expression)
+    except cron.CronError as error:
+        text = f"invalid schedule: {error}" if expression else "Schedule must be a non-empty valid Cron expression"
+        errors = [text]
+    return timing, {"phase": "FailedValidation" if errors else "Enabled", "validationErrors": errors}
+
+
+def _skipping(schedule: Object) -> Object:
+    """``skipImmediately``: absent becomes the server's default; true is used once and becomes false."""
+    skip = terms.spec(schedule).get("skipImmediately")
+    patch: Object = {"spec": {"skipImmediately": False}}
+    return {**patch, "status": {"lastSkipped": terms.timestamp(terms.now())}} if skip else patch
 
 
 def last_run(schedule: Object) -> datetime.datetime:
