@@ -14,13 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.interpreter import MODULES, Interpreter
+from tests.interpreter import Interpreter
 from tests.staging import ROOT
 
 BIN = Path(sys.executable).parent
 COLLECTIONS = BIN.parent / "collections"  # before the user's own, where another copy may be installed
 CALLBACKS = Path(__file__).parent / "callbacks"
 TIMEOUT = 300  # seconds for one run
+PLACES = ("HOME", "TMPDIR")
+MODULES = "ansible_collections.dcm.platform.plugins.modules"
+
+# What the warm processes have loaded: that of modules, and that of ansible-playbook, where lookups and filters run.
+LIBRARIES = ("cryptography.x509", "grpclib.client", "hvac", "kubernetes", "requests", "yaml")
+MODULE_LIBRARIES = ("ansible.module_utils.basic", "boto3", "psycopg2", *LIBRARIES)
+PLAYBOOK_LIBRARIES = ("ansible.cli.playbook", "ansible.executor.module_common", *LIBRARIES)
 
 
 class ModuleResult(dict[str, Any]):
@@ -79,11 +86,11 @@ class AnsibleRunner:
     """Keeps its private files in ``directory``."""
 
     def __init__(self, directory: Path, *, warm: bool = False) -> None:
-        """``warm``: playbooks' modules too are forked from a process that has the libraries loaded."""
+        """``warm``: playbooks and their modules, too, are forked from processes that have the libraries loaded."""
         self.directory = directory
         self._is_warm = warm
         self._numbers = itertools.count()
-        self._interpreter: Interpreter | None = None
+        self._interpreters: dict[Any, Interpreter] = {}
 
     def playbook(
         self,
@@ -98,14 +105,25 @@ class AnsibleRunner:
         """
         if not isinstance(playbook, (str, Path)):
             playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
+        command: list[str | Path] = [BIN / "ansible-playbook", str(playbook), *arguments]
+        variables = {**self.environment(), **(environment or {})}
         if self._is_warm and not any(argument.startswith("-v") for argument in arguments):
             interpreter = {"ansible_python_interpreter": str(self._warm().command)}
-            arguments = (*arguments, "--extra-vars", json.dumps(interpreter))
+            warm = self._warm_playbooks(variables, cwd or self.directory)
+            command += ["--extra-vars", json.dumps(interpreter)]
+            completed = warm.run(command, variables, cwd or self.directory, apart=False)
+        else:
+            completed = self._playbook_alone(command, variables, cwd or self.directory)
+        return PlaybookResult(completed.returncode, completed.stdout, parse_recap(completed.stdout))
+
+    def _playbook_alone(
+        self, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path
+    ) -> subprocess.CompletedProcess[str]:
         try:
-            completed = subprocess.run(
-                [BIN / "ansible-playbook", str(playbook), *arguments],
-                env={**self.environment(), **(environment or {})},
-                cwd=cwd or self.directory,
+            return subprocess.run(
+                command,
+                env=environment,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -115,8 +133,7 @@ class AnsibleRunner:
             )
         except subprocess.TimeoutExpired as expired:
             printed = (expired.stdout or b"").decode(errors="replace")
-            raise AssertionError(f"{playbook} did not end within {TIMEOUT} s:\n{printed}") from None
-        return PlaybookResult(completed.returncode, completed.stdout, parse_recap(completed.stdout))
+            raise AssertionError(f"{command[1]} did not end within {TIMEOUT} s:\n{printed}") from None
 
     def run_module(
         self,
@@ -150,11 +167,12 @@ class AnsibleRunner:
 
     def _run_alone(self, name: str, arguments: str, environment: Mapping[str, str]) -> tuple[str, str]:
         """Standard output and standard error. Where libraries are to be missing, a new interpreter looks for them."""
+        module = f"{MODULES}.{name}"
         if environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
-            return self._warm().run_module(name, arguments, environment, self.directory)
-        command = [sys.executable, "-m", f"{MODULES}.{name}"]
+            completed = self._warm().run(["-m", module], environment, self.directory, given=arguments)
+            return completed.stdout, completed.stderr
         completed = subprocess.run(
-            command,
+            [sys.executable, "-m", module],
             env=environment,
             cwd=self.directory,
             input=arguments,
@@ -166,14 +184,26 @@ class AnsibleRunner:
         return completed.stdout, completed.stderr
 
     def _warm(self) -> Interpreter:
-        if self._interpreter is None:
-            self._interpreter = Interpreter(self.directory, TIMEOUT)
-        return self._interpreter
+        """What modules are forked from."""
+        return self._interpreter(self.directory, MODULE_LIBRARIES, self.environment())
+
+    def _warm_playbooks(self, environment: Mapping[str, str], cwd: Path) -> Interpreter:
+        """What ansible-playbook is forked from: it reads its configuration when it loads."""
+        return self._interpreter(cwd, PLAYBOOK_LIBRARIES, environment)
+
+    def _interpreter(self, cwd: Path, libraries: Sequence[str], environment: Mapping[str, str]) -> Interpreter:
+        settings = {key: value for key, value in environment.items() if key.startswith(("ANSIBLE_", *PLACES))}
+        key = (cwd, libraries, frozenset(settings.items()))
+        if key not in self._interpreters:
+            self._interpreters[key] = Interpreter(
+                self.directory, libraries, environment=environment, cwd=cwd, timeout=TIMEOUT
+            )
+        return self._interpreters[key]
 
     def close(self) -> None:
-        """End what runs modules."""
-        if self._interpreter is not None:
-            self._interpreter.stop()
+        """End what runs modules and playbooks."""
+        for interpreter in self._interpreters.values():
+            interpreter.stop()
 
     def _play_module(
         self, name: str, args: Mapping[str, Any], *, check: bool, diff: bool, verbosity: int, environment: Any

@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Python processes forked from one that has its libraries loaded: a run costs a tenth of a new interpreter.
 
-The process is ``python -m tests.interpreter SOCKET``; it ends when its standard input does. It runs a module of this
-collection, or, for Ansible, which takes ``Interpreter.command`` for Python, the program that comes by standard input.
+The process is ``python -m tests.interpreter SOCKET DIRECTORY LIBRARY…``; it ends when its standard input does. A run
+says what to run as Python's command line does: ``-m MODULE``, a script, or nothing for the program that comes by
+standard input, which is how Ansible runs modules: it takes ``Interpreter.command`` for Python.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import io
+import itertools
 import marshal
 import os
 import runpy
@@ -22,58 +24,79 @@ import tempfile
 import threading
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests import interpreter_client
 
-MODULES = "ansible_collections.dcm.platform.plugins.modules"
-LIBRARIES = (
-    "ansible.module_utils.basic",
-    "boto3",
-    "cryptography.x509",
-    "grpclib.client",
-    "hvac",
-    "kubernetes",
-    "psycopg2",
-    "requests",
-    "yaml",
-)
+ROOT = Path(__file__).parents[1]
+_NUMBERS = itertools.count()
 
 
 class Interpreter:
     """The process, seen from the tests. ``command``: an executable that stands for Python, for programs by stdin."""
 
-    def __init__(self, directory: Path, timeout: float) -> None:
-        """The socket lies in ``directory``; ``timeout``: seconds for one module."""
-        self._address = str(directory / "interpreter.sock")
+    def __init__(
+        self,
+        directory: Path,
+        libraries: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        timeout: float,
+    ) -> None:
+        """The socket lies in ``directory``; ``timeout``: seconds for one run.
+
+        Libraries are loaded in ``cwd`` with ``environment``: some read their configuration then.
+        """
+        self._address = str(directory / f"interpreter-{next(_NUMBERS)}.sock")
         self._timeout = timeout
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.interpreter", self._address],
-            cwd=Path(__file__).parents[1],
+            [sys.executable, "-m", "tests.interpreter", self._address, cwd, *libraries],
+            cwd=ROOT,
+            env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         if self._process.stdout is None or not self._process.stdout.readline():
             raise AssertionError("the process that runs modules did not start")
-        self.command = directory / "python"
+        self.command = Path(self._address).with_suffix(".python")
         client = f"'{sys.executable}' -IS '{interpreter_client.__file__}' '{self._address}'"
         self.command.write_text(f"#!/bin/sh\n[ $# = 0 ] && exec {client}\nexec '{sys.executable}' \"$@\"\n")
         self.command.chmod(0o700)
 
-    def run_module(self, name: str, arguments: str, environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:
-        """Standard output and standard error of the module. Raises AssertionError if its process was ended."""
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        environment: Mapping[str, str],
+        cwd: Path,
+        *,
+        given: str = "",
+        apart: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it with ``given`` as standard input; standard error is ``apart`` or goes where standard output does.
+
+        Raises AssertionError if the process was ended or did not end in time.
+        """
+        command = [str(part) for part in argv]
         with _memory() as stdin, _memory() as stdout, _memory() as stderr:
-            stdin.write(arguments)
+            stdin.write(given)
             stdin.seek(0)
-            handles = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
-            status = interpreter_client.run(self._address, handles, dict(environment), str(cwd), name, self._timeout)
-            if status is None:
-                raise AssertionError(f"the process of {name} was ended")
+            handles = [stdin.fileno(), stdout.fileno(), (stderr if apart else stdout).fileno()]
+            try:
+                status = interpreter_client.run(
+                    self._address, handles, dict(environment), str(cwd), command, self._timeout
+                )
+                fault = "was ended"
+            except TimeoutError:
+                status, fault = None, f"did not end within {self._timeout} s"
             stdout.seek(0)
             stderr.seek(0)
-            return stdout.read(), stderr.read()
+            printed = stdout.read(), stderr.read()
+        if status is None:
+            raise AssertionError(f"{' '.join(command)} {fault}:\n{''.join(printed)}")
+        return subprocess.CompletedProcess(command, status, *printed)
 
     def stop(self) -> None:
         """End it. What runs goes on to its end."""
@@ -91,7 +114,7 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         handles = socket.recv_fds(self.request, 1, 3)[1]
         with self.request.makefile("rb") as file:
-            environment, cwd, module = marshal.loads(file.read())
+            environment, cwd, argv = marshal.loads(file.read())
         for standard, handle in enumerate(handles):
             os.dup2(handle, standard)
             os.close(handle)
@@ -100,16 +123,21 @@ class _Handler(socketserver.BaseRequestHandler):
         os.chdir(cwd)
         tempfile.tempdir = None  # what it was is of another environment
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-        sys.argv = [module]
-        self.request.sendall(bytes([_run(module)]))
+        atexit._clear()  # what it was to do at its end is still the parent's to do
+        self.request.sendall(f"{os.getpid()}\n".encode())
+        self.request.sendall(bytes([_run(argv)]))
 
 
-def _run(module: str) -> int:
+def _run(argv: list[str]) -> int:
     """The exit status."""
     status: Any = 0
+    sys.argv = argv or [""]
     try:
-        if module:
-            runpy.run_module(f"{MODULES}.{module}", run_name="__main__")
+        if argv[:1] == ["-m"]:
+            sys.argv = argv[1:]
+            runpy.run_module(argv[1], run_name="__main__")
+        elif argv:
+            runpy.run_path(argv[0], run_name="__main__")
         else:
             _run_program(sys.stdin.read())
     except SystemExit as exit_:
@@ -135,9 +163,11 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 
 def main() -> None:
-    for library in LIBRARIES:
+    address, directory, *libraries = sys.argv[1:]
+    os.chdir(directory)
+    for library in libraries:
         importlib.import_module(library)
-    with _Server(sys.argv[1], _Handler) as server:
+    with _Server(address, _Handler) as server:
         # Before the first fork, which would copy the lock of the output as it is in the middle of this.
         print("ready", flush=True)
         threading.Thread(target=server.serve_forever).start()

@@ -9,7 +9,8 @@ import os
 import socket
 import sys
 
-ENDED = 137  # exit status of a program that was killed
+KILL = 9  # the module signal is slow to import
+ENDED = 128 + KILL  # exit status of a program that was killed
 
 
 def run(
@@ -17,23 +18,30 @@ def run(
     handles: list[int],
     environment: dict[str, str],
     cwd: str,
-    module: str = "",
+    argv: list[str],
     timeout: float | None = None,
 ) -> int | None:
-    """Run a module by name, or the program that standard input has; its exit status, None if it was ended.
+    """Run what Python would run with these arguments; its exit status, None if it was ended.
 
-    ``handles``: the file descriptors of standard input, output and error; ``timeout``: seconds.
+    ``handles``: the file descriptors of standard input, output and error. Raises TimeoutError after ``timeout``
+    seconds; the process is ended then.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(address)
         socket.send_fds(connection, [b"."], handles)
-        connection.sendall(marshal.dumps((environment, cwd, module)))
+        connection.sendall(marshal.dumps((environment, cwd, argv)))
         connection.shutdown(socket.SHUT_WR)
-        status = connection.recv(1)
+        with connection.makefile("rb") as answer:
+            pid = int(answer.readline())
+            try:
+                status = answer.read(1)
+            except TimeoutError:
+                os.kill(pid, KILL)
+                raise
     return status[0] if status else None
 
 
 if __name__ == "__main__":
-    ended = run(sys.argv[1], [0, 1, 2], dict(os.environ), os.getcwd())  # noqa: PTH109 - pathlib is slow to import
+    ended = run(sys.argv[1], [0, 1, 2], dict(os.environ), os.getcwd(), [])  # noqa: PTH109 - pathlib is slow to import
     sys.exit(ENDED if ended is None else ended)
