@@ -151,7 +151,7 @@ def main() -> int:
     if unknown:
         print(f"no check named {', '.join(unknown)}; there are: {', '.join(checks)}", file=sys.stderr)
         return 2
-    os.environ.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1")
+    os.environ.update(NO_COLOR="1", ANSIBLE_NOCOLOR="1", GOGC=os.environ.get("GOGC", "400"))
     began, reports = time.monotonic(), []
     with (
         tempfile.TemporaryDirectory(prefix="dcm-test-") as directory,

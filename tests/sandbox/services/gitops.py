@@ -31,6 +31,7 @@ from tests.sandbox.service import (
     free_port,
     write_private,
 )
+from tests.sandbox.services.kubernetes import ENVIRONMENT
 
 MODULES = Path(__file__).parents[1] / "argocd"
 CONTROLLERS = ("argocd-application-controller", "argocd-applicationset-controller", "argocd-repo-server")
@@ -211,7 +212,7 @@ class GitopsService(Service):
             "ARGOCD_FAKE_IN_CLUSTER": "true",  # its own cluster is the kubeconfig's
             "ARGOCD_GPG_ENABLED": "false",
             "REDIS_PASSWORD": settings["password"],
-            "GOGC": "50",
+            **ENVIRONMENT,
         }
 
     @property
