@@ -10,6 +10,7 @@ standard input, which is how Ansible runs modules: it takes ``Interpreter.comman
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import io
 import itertools
@@ -167,6 +168,7 @@ def main() -> None:
     os.chdir(directory)
     for library in libraries:
         importlib.import_module(library)
+    gc.freeze()  # else every fork looks through all of it, and copies the pages
     with _Server(address, _Handler) as server:
         # Before the first fork, which would copy the lock of the output as it is in the middle of this.
         print("ready", flush=True)
