@@ -68,6 +68,11 @@ def parse_recap(output: str) -> dict[str, dict[str, int]]:
     return recap
 
 
+def _has_libraries(environment: Mapping[str, str]) -> bool:
+    """Whether none is to be missing: where one is, a new interpreter has to look for it."""
+    return environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+
+
 def _text(warning: Any) -> str:
     """A warning as Ansible shows it; from 2.19 on modules return an object."""
     return str(warning["event"]["msg"] if isinstance(warning, Mapping) else warning)
@@ -107,7 +112,8 @@ class AnsibleRunner:
             playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
         command: list[str | Path] = [BIN / "ansible-playbook", str(playbook), *arguments]
         variables = {**self.environment(), **(environment or {})}
-        if self._is_warm and not any(argument.startswith("-v") for argument in arguments):
+        verbose = any(argument.startswith("-v") for argument in arguments)
+        if self._is_warm and not verbose and _has_libraries(variables):
             interpreter = {"ansible_python_interpreter": str(self._warm().command)}
             warm = self._warm_playbooks(variables, cwd or self.directory)
             command += ["--extra-vars", json.dumps(interpreter)]
@@ -166,9 +172,9 @@ class AnsibleRunner:
         return result
 
     def _run_alone(self, name: str, arguments: str, environment: Mapping[str, str]) -> tuple[str, str]:
-        """Standard output and standard error. Where libraries are to be missing, a new interpreter looks for them."""
+        """Standard output and standard error."""
         module = f"{MODULES}.{name}"
-        if environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
+        if _has_libraries(environment):
             completed = self._warm().run(["-m", module], environment, self.directory, given=arguments)
             return completed.stdout, completed.stderr
         completed = subprocess.run(
