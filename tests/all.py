@@ -3,8 +3,8 @@
 """All checks, or the named ones: ``python -m tests.all [integration|molecule|sanity|lint|unit|types …]``.
 
 A check is a list of commands; several run at a time, the long ones first. Everything runs, also after something failed;
-the end says what, and shows all that the failed ones printed. A static check that has passed runs again
-only when any file has changed.
+the end says what, and shows all that the failed ones printed. A check that looks at nothing but files, and has passed,
+runs again only when any file has changed; what runs against real services always runs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import interpreters
 from tests.ansible_runner import BIN
 from tests.sandbox.lab import Lab
 from tests.staging import ROOT, tracked_files
 
-LANES = 2
-STATIC = ("sanity", "lint", "types")
+LANES = 3  # on two processors: tests also wait
+VENDORS = ROOT.parent / "shared" / "data"
+FILES_ONLY = ("sanity", "lint", "types", "unit")
 LONGEST = ("talos", "test_site.py", "velero", "kubernetes", "test_guild_playbooks.py")
 Command = Sequence[str | Path]
 
@@ -79,11 +81,12 @@ class Report:
 class Lanes:
     """Where the commands of a lane find the lab that they share: to start one for each would cost more than the tests.
 
-    What needs a lab of its own makes one.
+    What needs a lab of its own makes one. ``variables``: what all find in their environment.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, variables: Mapping[str, str]) -> None:
         self._directory = directory
+        self._variables = variables
         self._local = threading.local()
         self._numbers = itertools.count(1)
 
@@ -91,7 +94,7 @@ class Lanes:
         """Of the calling thread's lane."""
         if not hasattr(self._local, "lab"):
             self._local.lab = self._directory / f"lane-{next(self._numbers)}"
-        return {**os.environ, "DCM_TEST_LAB": str(self._local.lab)}
+        return {**os.environ, **self._variables, "DCM_TEST_LAB": str(self._local.lab)}
 
     def close(self) -> None:
         """End the labs."""
@@ -100,12 +103,13 @@ class Lanes:
 
 
 class Passed:
-    """Which commands of the static checks have passed on exactly these files, which is all that they look at."""
+    """Which commands have passed on exactly these files, where those are all that they look at."""
 
     def __init__(self) -> None:
         content = hashlib.sha256(sys.version.encode())
-        for path in sorted(tracked_files()):
-            content.update(f"{path}\0".encode() + hashlib.sha256((ROOT / path).read_bytes()).digest())
+        for path in (*sorted(ROOT / path for path in tracked_files()), *sorted(VENDORS.rglob("*"))):
+            if path.is_file():
+                content.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
         self._directory = ROOT / ".cache" / "passed" / content.hexdigest()
 
     def holds(self, command: str) -> bool:
@@ -121,10 +125,10 @@ class Passed:
 
 def _run(check: str, command: Command, lanes: Lanes, passed: Passed) -> Report:
     shown = " ".join(part.name if isinstance(part, Path) else part for part in command)
-    if check in STATIC and passed.holds(shown):
+    if check in FILES_ONLY and passed.holds(shown):
         return Report(check, shown, True, 0, "It has passed on these very files; make clean forgets that.")
     report = _run_now(check, shown, command, lanes)
-    if check in STATIC and report.passed:
+    if check in FILES_ONLY and report.passed:
         passed.add(shown)
     return report
 
@@ -155,7 +159,9 @@ def main() -> int:
     began, reports = time.monotonic(), []
     with (
         tempfile.TemporaryDirectory(prefix="dcm-test-") as directory,
-        contextlib.closing(Lanes(Path(directory))) as lanes,
+        tempfile.TemporaryDirectory(prefix="dcm-python-") as warm,
+        interpreters.shared(Path(warm)) as variables,
+        contextlib.closing(Lanes(Path(directory), variables)) as lanes,
         ThreadPoolExecutor(LANES) as pool,
     ):
         passed = Passed()

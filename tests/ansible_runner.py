@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import interpreters
 from tests.interpreter import Interpreter
 from tests.staging import ROOT
 
@@ -21,13 +22,7 @@ BIN = Path(sys.executable).parent
 COLLECTIONS = BIN.parent / "collections"  # before the user's own, where another copy may be installed
 CALLBACKS = Path(__file__).parent / "callbacks"
 TIMEOUT = 300  # seconds for one run
-PLACES = ("HOME", "TMPDIR")
 MODULES = "ansible_collections.dcm.platform.plugins.modules"
-
-# What the warm processes have loaded: that of modules, and that of ansible-playbook, where lookups and filters run.
-LIBRARIES = ("cryptography.x509", "grpclib.client", "hvac", "kubernetes", "requests", "yaml")
-MODULE_LIBRARIES = ("ansible.module_utils.basic", "boto3", "psycopg2", *LIBRARIES)
-PLAYBOOK_LIBRARIES = ("ansible.cli.playbook", "ansible.executor.module_common", *LIBRARIES)
 
 
 class ModuleResult(dict[str, Any]):
@@ -95,7 +90,7 @@ class AnsibleRunner:
         self.directory = directory
         self._is_warm = warm
         self._numbers = itertools.count()
-        self._interpreters: dict[Any, Interpreter] = {}
+        self._interpreters = interpreters.available(directory)
 
     def playbook(
         self,
@@ -103,24 +98,27 @@ class AnsibleRunner:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        plain: bool = False,
     ) -> PlaybookResult:
         """Run a playbook: a path, a name in a collection, or a list of plays.
 
-        With any verbosity, everything is as users have it, whether the runner is warm or not.
+        ``plain``: everything is as users have it, whether the runner is warm or not.
         """
         if not isinstance(playbook, (str, Path)):
             playbook = self.private_file(f"play-{next(self._numbers)}.yml", json.dumps(playbook))
-        command: list[str | Path] = [BIN / "ansible-playbook", str(playbook), *arguments]
-        variables = {**self.environment(), **(environment or {})}
-        verbose = any(argument.startswith("-v") for argument in arguments)
-        if self._is_warm and not verbose and _has_libraries(variables):
-            interpreter = {"ansible_python_interpreter": str(self._warm().command)}
-            warm = self._warm_playbooks(variables, cwd or self.directory)
-            command += ["--extra-vars", json.dumps(interpreter)]
-            completed = warm.run(command, variables, cwd or self.directory, apart=False)
+        given = [str(playbook), *arguments]
+        variables, cwd = {**self.environment(), **(environment or {})}, cwd or self.directory
+        if self._is_warm and not plain and _has_libraries(variables):
+            warm, command = self.warm_playbook(variables, cwd)
+            completed = warm.run([*command, *given], variables, cwd, timeout=TIMEOUT, apart=False)
         else:
-            completed = self._playbook_alone(command, variables, cwd or self.directory)
+            completed = self._playbook_alone([interpreters.PROGRAM, *given], variables, cwd)
         return PlaybookResult(completed.returncode, completed.stdout, parse_recap(completed.stdout))
+
+    def warm_playbook(self, environment: Mapping[str, str], cwd: Path) -> tuple[Interpreter, list[str]]:
+        """What ansible-playbook is forked from, and what is to be run there, whose modules are forked too."""
+        warm = Interpreter(self._interpreters.address(interpreters.PLAYBOOK, environment, cwd))
+        return warm, interpreters.playbook_command(self._interpreters, environment, cwd)
 
     def _playbook_alone(
         self, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path
@@ -175,7 +173,8 @@ class AnsibleRunner:
         """Standard output and standard error."""
         module = f"{MODULES}.{name}"
         if _has_libraries(environment):
-            completed = self._warm().run(["-m", module], environment, self.directory, given=arguments)
+            warm = Interpreter(self._interpreters.address(interpreters.MODULE, environment, self.directory))
+            completed = warm.run(["-m", module], environment, self.directory, timeout=TIMEOUT, given=arguments)
             return completed.stdout, completed.stderr
         completed = subprocess.run(
             [sys.executable, "-m", module],
@@ -189,27 +188,9 @@ class AnsibleRunner:
         )
         return completed.stdout, completed.stderr
 
-    def _warm(self) -> Interpreter:
-        """What modules are forked from."""
-        return self._interpreter(self.directory, MODULE_LIBRARIES, self.environment())
-
-    def _warm_playbooks(self, environment: Mapping[str, str], cwd: Path) -> Interpreter:
-        """What ansible-playbook is forked from: it reads its configuration when it loads."""
-        return self._interpreter(cwd, PLAYBOOK_LIBRARIES, environment)
-
-    def _interpreter(self, cwd: Path, libraries: Sequence[str], environment: Mapping[str, str]) -> Interpreter:
-        settings = {key: value for key, value in environment.items() if key.startswith(("ANSIBLE_", *PLACES))}
-        key = (cwd, libraries, frozenset(settings.items()))
-        if key not in self._interpreters:
-            self._interpreters[key] = Interpreter(
-                self.directory, libraries, environment=environment, cwd=cwd, timeout=TIMEOUT
-            )
-        return self._interpreters[key]
-
     def close(self) -> None:
         """End what runs modules and playbooks."""
-        for interpreter in self._interpreters.values():
-            interpreter.stop()
+        self._interpreters.close()
 
     def _play_module(
         self, name: str, args: Mapping[str, Any], *, check: bool, diff: bool, verbosity: int, environment: Any

@@ -13,10 +13,10 @@ import atexit
 import gc
 import importlib
 import io
-import itertools
 import marshal
 import os
 import runpy
+import shlex
 import socket
 import socketserver
 import subprocess
@@ -29,43 +29,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests import interpreter_client
+from tests import compiled, interpreter_client
 
 ROOT = Path(__file__).parents[1]
-_NUMBERS = itertools.count()
 
 
 class Interpreter:
-    """The process, seen from the tests. ``command``: an executable that stands for Python, for programs by stdin."""
+    """The process at ``address``, seen from the tests.
 
-    def __init__(
-        self,
-        directory: Path,
-        libraries: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        cwd: Path,
-        timeout: float,
-    ) -> None:
-        """The socket lies in ``directory``; ``timeout``: seconds for one run.
+    ``client`` with the arguments that Python would get runs them there; ``command`` is an executable that stands for
+    Python, for programs by standard input.
+    """
 
-        Libraries are loaded in ``cwd`` with ``environment``: some read their configuration then.
-        """
-        self._address = str(directory / f"interpreter-{next(_NUMBERS)}.sock")
-        self._timeout = timeout
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.interpreter", self._address, cwd, *libraries],
-            cwd=ROOT,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        if self._process.stdout is None or not self._process.stdout.readline():
-            raise AssertionError("the process that runs modules did not start")
-        self.command = Path(self._address).with_suffix(".python")
-        client = f"'{sys.executable}' -IS '{interpreter_client.__file__}' '{self._address}'"
-        self.command.write_text(f"#!/bin/sh\n[ $# = 0 ] && exec {client}\nexec '{sys.executable}' \"$@\"\n")
-        self.command.chmod(0o700)
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.client = [sys.executable, "-IS", interpreter_client.__file__, address]
+        self.command = Path(address).with_suffix(".python")
 
     def run(
         self,
@@ -73,12 +52,13 @@ class Interpreter:
         environment: Mapping[str, str],
         cwd: Path,
         *,
+        timeout: float,
         given: str = "",
         apart: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run it with ``given`` as standard input; standard error is ``apart`` or goes where standard output does.
 
-        Raises AssertionError if the process was ended or did not end in time.
+        Raises AssertionError if the process was ended or did not end within ``timeout`` seconds.
         """
         command = [str(part) for part in argv]
         with _memory() as stdin, _memory() as stdout, _memory() as stderr:
@@ -86,18 +66,37 @@ class Interpreter:
             stdin.seek(0)
             handles = [stdin.fileno(), stdout.fileno(), (stderr if apart else stdout).fileno()]
             try:
-                status = interpreter_client.run(
-                    self._address, handles, dict(environment), str(cwd), command, self._timeout
-                )
+                status = interpreter_client.run(self.address, handles, dict(environment), str(cwd), command, timeout)
                 fault = "was ended"
             except TimeoutError:
-                status, fault = None, f"did not end within {self._timeout} s"
+                status, fault = None, f"did not end within {timeout} s"
             stdout.seek(0)
             stderr.seek(0)
             printed = stdout.read(), stderr.read()
         if status is None:
             raise AssertionError(f"{' '.join(command)} {fault}:\n{''.join(printed)}")
         return subprocess.CompletedProcess(command, status, *printed)
+
+
+class Process:
+    """One that was started here, and listens at ``address``."""
+
+    def __init__(self, address: str, libraries: Sequence[str], *, environment: Mapping[str, str], cwd: Path) -> None:
+        """Libraries are loaded in ``cwd`` with ``environment``: some read their configuration then."""
+        self.address = address
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.interpreter", address, cwd, *libraries],
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        if self._process.stdout is None or not self._process.stdout.readline():
+            raise AssertionError("the process that runs modules did not start")
+        seen = Interpreter(address)
+        client = shlex.join(seen.client)
+        seen.command.write_text(f"#!/bin/sh\n[ $# = 0 ] && exec {client}\nexec '{sys.executable}' \"$@\"\n")
+        seen.command.chmod(0o700)
 
     def stop(self) -> None:
         """End it. What runs goes on to its end."""
@@ -166,9 +165,11 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 def main() -> None:
     address, directory, *libraries = sys.argv[1:]
     os.chdir(directory)
+    compiled.remember(ROOT / ".cache" / "compiled")
     for library in libraries:
         importlib.import_module(library)
     gc.freeze()  # else every fork looks through all of it, and copies the pages
+    gc.set_threshold(50_000)  # no fork lives long
     with _Server(address, _Handler) as server:
         # Before the first fork, which would copy the lock of the output as it is in the middle of this.
         print("ready", flush=True)

@@ -42,6 +42,25 @@ def run(
     return status[0] if status else None
 
 
+def ask(address: str, kind: str, environment: dict[str, str], cwd: str) -> list[str]:
+    """Where an interpreter of a kind listens, and what comes before a program's arguments there."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        connection.sendall(marshal.dumps((kind, environment, cwd)))
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as answer:
+            told: list[str] = marshal.loads(answer.read())
+    return told
+
+
+def main() -> int:
+    environment, cwd = dict(os.environ), os.getcwd()  # noqa: PTH109 - pathlib is slow to import
+    address, *argv = sys.argv[1:]
+    if address == "--ask":
+        address, *argv = [*ask(argv[0], argv[1], environment, cwd), *argv[2:]]
+    ended = run(address, [0, 1, 2], environment, cwd, argv)
+    return ENDED if ended is None else ended
+
+
 if __name__ == "__main__":
-    ended = run(sys.argv[1], [0, 1, 2], dict(os.environ), os.getcwd(), [])  # noqa: PTH109 - pathlib is slow to import
-    sys.exit(ENDED if ended is None else ended)
+    sys.exit(main())

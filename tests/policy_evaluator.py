@@ -8,12 +8,15 @@ connection needs the leave of both its ends; what is no pod has no policies.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Policy = Mapping[str, Any]
+
+_address, _network = functools.cache(ipaddress.ip_address), functools.cache(ipaddress.ip_network)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def _lets(
 ) -> bool:
     if not governed.namespace:
         return True
-    concerned = [policy for policy in policies if _selects(policy, governed) and direction in _types(policy["spec"])]
+    concerned = [policy for policy in policies if selects(policy, governed) and direction in _types(policy["spec"])]
     if not concerned:
         return True
     key, side = ("egress", "to") if direction == "Egress" else ("ingress", "from")
@@ -59,7 +62,8 @@ def _lets(
     )
 
 
-def _selects(policy: Policy, pod: Endpoint) -> bool:
+def selects(policy: Policy, pod: Endpoint) -> bool:
+    """Whether the policy is about the pod."""
     same = policy["metadata"]["namespace"] == pod.namespace
     return same and _matches(policy["spec"].get("podSelector") or {}, pod.labels)
 
@@ -76,9 +80,9 @@ def _any_peer(peers: list[Mapping[str, Any]] | None, other: Endpoint, home: str)
 
 def _is_peer(peer: Mapping[str, Any], other: Endpoint, home: str) -> bool:
     if "ipBlock" in peer:
-        address = ipaddress.ip_address(other.address)
+        address = _address(other.address)
         blocks = [peer["ipBlock"]["cidr"], *(peer["ipBlock"].get("except") or ())]
-        inside = [address in ipaddress.ip_network(block) for block in blocks]
+        inside = [address in _network(block) for block in blocks]
         return inside[0] and not any(inside[1:])
     if not other.namespace:
         return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.policy_evaluator import Endpoint, reaches
+from tests.policy_evaluator import Endpoint, reaches, selects
 from tests.staging import ROOT
 
 Connection = tuple[str, str, int, str]  # source, target, port, protocol
@@ -93,19 +93,12 @@ def allowed() -> set[Connection]:
 
 def reachable(policies: Iterable[Mapping[str, Any]]) -> set[Connection]:
     """Every connection that the policies allow, among those with an end in a namespace of the platform."""
-    homes: dict[str, list[Mapping[str, Any]]] = {}
-    for policy in policies:
-        homes.setdefault(policy["metadata"]["namespace"], []).append(policy)
+    policies = list(policies)
+    of = {endpoint: [policy for policy in policies if selects(policy, endpoint)] for endpoint in ENDPOINTS}
     pairs = [pair for pair in itertools.permutations(ENDPOINTS, 2) if {*pair} & {*GOVERNED}]
     return {
         (source.name, target.name, port, protocol)
         for source, target in pairs
         for port, protocol in PORTS
-        if reaches(
-            [policy for home in (source.namespace, target.namespace) for policy in homes.get(home, ())],
-            source,
-            target,
-            port,
-            protocol,
-        )
+        if reaches([*of[source], *of[target]], source, target, port, protocol)
     }

@@ -28,4 +28,4 @@ def eventually(
                 return found
         if time.monotonic() > deadline:
             raise error(f"after {within:g} s still not: {what}")
-        time.sleep(0.02)
+        time.sleep(0.05)

@@ -22,7 +22,7 @@ from tests import readback
 from tests.ansible_runner import BIN, AnsibleRunner, PlaybookResult, parse_recap
 from tests.conftest import LabFixture
 from tests.sandbox.lab import Lab
-from tests.sandbox.services import DEFAULT
+from tests.sandbox.services import default
 from tests.staging import ROOT
 
 INVENTORY = str(ROOT / "inventories" / "lab")
@@ -36,7 +36,7 @@ def site_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFixture]:
     """A whole lab of this module's own, because the first test needs an empty one."""
     lab = Lab(tmp_path_factory.mktemp("site") / "lab")
     try:
-        lab.up(DEFAULT)
+        lab.up(default())
         yield LabFixture(lab)
     finally:
         lab.down()
@@ -53,8 +53,9 @@ def run(site_lab: LabFixture, home: Path, ansible: AnsibleRunner) -> Any:
     """``run("--check", …)`` runs site.yml on the lab."""
     environment = {"DCM_LAB_DIR": str(site_lab.directory), "HOME": str(home), "TMPDIR": str(home)}
 
-    def run_site(*arguments: str, playbook: str = SITE, **variables: str) -> PlaybookResult:
-        return ansible.playbook(playbook, "-i", INVENTORY, *arguments, environment={**environment, **variables})
+    def run_site(*arguments: str, playbook: str = SITE, plain: bool = False, **variables: str) -> PlaybookResult:
+        given = {**environment, **variables}
+        return ansible.playbook(playbook, "-i", INVENTORY, *arguments, environment=given, plain=plain)
 
     return run_site
 
@@ -138,7 +139,7 @@ def secrets_of(lab: LabFixture) -> set[str]:
 def test_the_first_run_is_the_tarballs_does_what_was_predicted_and_leaks_nothing(
     site_lab: LabFixture, run: Any, home: Path, installed: Path
 ) -> None:
-    result = run("--diff", "-vvv", playbook="dcm.platform.site", ANSIBLE_COLLECTIONS_PATH=str(installed))
+    result = run("--diff", "-vvv", playbook="dcm.platform.site", plain=True, ANSIBLE_COLLECTIONS_PATH=str(installed))
     assert result.returncode == 0, result.output
     assert f"{ROOT}/plugins" not in result.output
     assert f"{ROOT}/roles" not in result.output
@@ -188,13 +189,13 @@ def test_the_checkouts_second_run_changes_nothing(run: Any) -> None:
     ],
 )
 def test_a_service_that_dies_in_the_middle_is_named(
-    site_lab: LabFixture, home: Path, process: str, task: str, service: str
+    site_lab: LabFixture, home: Path, ansible: AnsibleRunner, process: str, task: str, service: str
 ) -> None:
     """Each dies in a later stage than the one before: that the run gets there shows that the repaired one converges."""
     pid = site_lab.lab.pid(process)
     assert pid is not None
     address = address_of(site_lab, process)
-    output = run_and_kill(site_lab, home, pid, task)
+    output = run_and_kill(ansible, site_lab, home, pid, task)
     assert parse_recap(output)["lab"]["failed"] == 1, output
     failure = output[output.index("fatal: [lab]") :]
     assert service in failure
@@ -227,18 +228,18 @@ def secrets_of_settings(lab: LabFixture) -> set[str]:
     return {settings["vault"]["token"], settings["s3"]["secret_key"], settings["postgres"]["provisioner"]["password"]}
 
 
-def run_and_kill(lab: LabFixture, home: Path, pid: int, task: str) -> str:
+def run_and_kill(ansible: AnsibleRunner, lab: LabFixture, home: Path, pid: int, task: str) -> str:
     """Run site.yml and kill a process as soon as the first task with that name begins."""
-    environment = {
-        **AnsibleRunner(home).environment(),
-        "DCM_LAB_DIR": str(lab.directory),
-        "HOME": str(home),
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = {**ansible.environment(), "DCM_LAB_DIR": str(lab.directory), "HOME": str(home)}
     lines, killed = [], False
-    command = [str(BIN / "ansible-playbook"), "-i", INVENTORY, SITE]
+    warm, command = ansible.warm_playbook(environment, home)
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*warm.client, *command, "-i", INVENTORY, SITE],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as playbook:
         for line in playbook.stdout or ():
             lines.append(line)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tests.sandbox.lab import Lab, default_directory
 from tests.sandbox.service import LabError
-from tests.sandbox.services import DEFAULT, SERVICES
 
 BEGAN = time.monotonic()
 _SPEAKING = threading.Lock()
@@ -38,7 +37,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=default_directory(), help="default: $DCM_LAB_DIR, or .lab")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start (or repair) the services and what they need")
-    up.add_argument("service", nargs="*", help=f"some of: {', '.join(SERVICES)}; default: {', '.join(DEFAULT)}")
+    up.add_argument("service", nargs="*", help="default: all but the optional ones; a wrong name lists them")
     commands.add_parser("down", help="end every process and remove the directory")
     commands.add_parser("status", help="list processes; exit status 1 unless all run")
     commands.add_parser("env", help="print shell assignments for the systems' own clients (holds credentials)")

@@ -8,12 +8,14 @@ it permissive placeholders of the same names serve: they accept every field and 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from kubernetes.client.exceptions import ApiException
 
 from tests.sandbox.cluster import Cluster, Object, Resource
 from tests.sandbox.service import LabError
@@ -52,24 +54,30 @@ def load(vendor: str, placeholders: Iterable[Placeholder]) -> tuple[list[Object]
     if file is None or not file.is_file():
         made = [_definition(placeholder) for placeholder in placeholders]
         return made, f"{vendor}: permissive placeholders, as DCM_CRD_DIRECTORY holds no {vendor}.yaml"
+    return _read(file), f"{vendor}: real definitions from {file}"
+
+
+@functools.cache
+def _read(file: Path) -> list[Object]:
     with file.open() as stream:
-        found = [document for document in yaml.load_all(stream, Loader=yaml.CSafeLoader) if document]
-    return found, f"{vendor}: real definitions from {file}"
+        return [document for document in yaml.load_all(stream, Loader=yaml.CSafeLoader) if document]
 
 
-def apply(cluster: Cluster, definitions: Iterable[Object]) -> None:
-    """Apply the definitions and wait until the server serves them. Raises :class:`LabError` for one it does not."""
-    names = []
-    for definition in definitions:
-        names.append(definition["metadata"]["name"])
-        cluster.apply(DEFINITIONS.path(name=names[-1]), definition)
-    for name in names:
-        eventually(
-            lambda name=name: established(cluster.get(DEFINITIONS.path(name=name))),  # type: ignore[misc]
-            f"{name} is established",
-            within=ESTABLISHED_WITHIN,
-            error=LabError,
-        )
+def create(cluster: Cluster, definitions: Iterable[Object]) -> None:
+    """Create what the server does not serve yet, and wait until it does. Raises :class:`LabError` if it does not."""
+
+    def missing() -> dict[str, Object]:
+        served = {str(resource) for resource in cluster.resources()}
+        return {name: definition for name, definition in wanted.items() if name not in served}
+
+    wanted = {definition["metadata"]["name"]: definition for definition in definitions}
+    for definition in missing().values():
+        try:
+            cluster.create(DEFINITIONS.path(), definition)
+        except ApiException as error:
+            if error.status != 409:  # there, and about to be served
+                raise
+    eventually(lambda: not missing(), f"served: {', '.join(wanted)}", within=ESTABLISHED_WITHIN, error=LabError)
 
 
 def established(definition: Object | None) -> bool:

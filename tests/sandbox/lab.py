@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.sandbox.processes import MARK, ROOT, Supervised, resident_bytes, stop_all
 from tests.sandbox.service import LabError, NotReady, Process, Progress, Service, Settings, write_private
-from tests.sandbox.services import DEFAULT, SERVICES
+from tests.sandbox.services import default, services
 
 STATE = "lab.json"
 
@@ -78,7 +78,7 @@ class Lab:
         directory = self.directory / name
         directory.mkdir(mode=0o700, exist_ok=True)
         known = self.settings()
-        kind = SERVICES[name]
+        kind = services()[name]
         return kind(directory, {need: known[need] for need in kind.needs if need in known})
 
     # -- up ----------------------------------------------------------------------------------------------------
@@ -88,11 +88,11 @@ class Lab:
 
         Raises :class:`LabError` with the reason and the end of the log of whatever did not come up.
         """
-        wanted = with_needs(list(names) or list(self.settings()) or DEFAULT)
+        wanted = with_needs(list(names) or list(self.settings()) or default())
         with self._locked(), _marked_children(self.directory), ThreadPoolExecutor(max_workers=len(wanted)) as pool:
             started: dict[str, Future[None]] = {}
             for name in wanted:  # a need stands before whoever needs it
-                needs = [started[need] for need in SERVICES[name].needs]
+                needs = [started[need] for need in services()[name].needs]
                 started[name] = pool.submit(self._start, name, needs)
             errors = [error for future in started.values() if (error := future.exception())]
         for error in errors:
@@ -157,13 +157,17 @@ class Lab:
 
     def pid(self, process: str) -> int | None:
         """The pid of a process by its name, for tests that kill it."""
-        return next((status.pid for status in self.status() if status.process == process), None)
+        for name, settings in self.settings().items():
+            service = self._service(name)
+            if any(one.name == process for one in service.processes(settings)):
+                return Supervised(service.directory, process).pid()
+        return None
 
     def environment(self) -> dict[str, str]:
         """What the systems' own clients read, so that people can look around with them."""
         variables = {"DCM_LAB_DIR": str(self.directory)}
         for name, settings in self.settings().items():
-            for variable, value in SERVICES[name].environment(settings).items():
+            for variable, value in services()[name].environment(settings).items():
                 variables[variable] = str(value)
         return variables
 
@@ -191,9 +195,9 @@ def with_needs(names: Iterable[str]) -> list[str]:
     ordered: dict[str, Any] = {}
 
     def add(name: str) -> None:
-        if name not in SERVICES:
-            raise LabError(f"no service {name!r} in the lab; there are: {', '.join(SERVICES)}")
-        for need in SERVICES[name].needs:
+        if name not in services():
+            raise LabError(f"no service {name!r} in the lab; there are: {', '.join(services())}")
+        for need in services()[name].needs:
             add(need)
         ordered[name] = None
 

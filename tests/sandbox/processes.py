@@ -26,12 +26,16 @@ KILLED_WITHIN = 8.0  # seconds until the system has cleared away what was killed
 
 
 def _start_time(pid: int) -> str | None:
-    """The kernel's start time of a living process, None when there is none (a zombie is none)."""
+    """The kernel's start time of a living process, None when there is none.
+
+    A zombie is none, but one whose threads are still there: they hold its ports.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    state, threads, start_time = fields[0], int(fields[17]), fields[19]
+    return None if state in "ZX" and threads <= 1 else start_time
 
 
 def resident_bytes(pid: int) -> int:

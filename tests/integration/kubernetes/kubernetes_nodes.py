@@ -11,7 +11,7 @@ from tests.sandbox.service import Settings
 from tests.sandbox.services.kubernetes import NODE_ANNOTATION, NODE_CAPACITY
 from tests.waiting import eventually
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Nodes:

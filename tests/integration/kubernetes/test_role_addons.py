@@ -405,7 +405,7 @@ def test_the_server_accepts_what_every_environment_renders_and_all_samples(
     definitions = vendors_definitions({kind_of(one) for one in manifests} - ARGOCD_KINDS)
     for definition in definitions:
         definition["metadata"].setdefault("labels", {}).update([MARK.split("=")])
-    crds.apply(vendors, definitions)
+    crds.create(vendors, definitions)
     core = kubernetes.CoreV1Api(api.client)
     wanted = {one["metadata"].get("namespace") for one in manifests} - {None}
     new = wanted - {item.metadata.name for item in core.list_namespace().items}

@@ -382,7 +382,7 @@ def test_the_newest_default_location_is_the_only_one(velero: StandIn) -> None:
 @pytest.mark.parametrize(
     ("name", "spec", "taken"),
     [
-        ("one-kind", {"includedResources": ["cm"]}, {"c1", "c2", "kube-root-ca.crt"}),
+        ("one-kind", {"includedResources": ["cm"]}, {"c1", "c2"}),
         ("by-label", {"labelSelector": {"matchLabels": {"number": "1"}}}, {"c1"}),
         (
             "by-labels",
@@ -396,7 +396,8 @@ def test_filters(velero: StandIn, scratch: str, name: str, spec: Object, taken: 
     velero.backup(f"filter-{name}", {**spec, "includedNamespaces": [scratch]})
     folder = f"resources/configmaps/namespaces/{scratch}/"
     paths = velero.archived(f"filter-{name}")
-    assert {path.removeprefix(folder)[:-5] for path in paths if path.startswith(folder)} == taken
+    found = {path.removeprefix(folder)[:-5] for path in paths if path.startswith(folder)}
+    assert found - {"kube-root-ca.crt"} == taken, "but for what Kubernetes brings into a namespace in its own time"
     assert not any(f"namespaces/{velero.namespace}/" in path for path in paths), "another namespace"
 
 

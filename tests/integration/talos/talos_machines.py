@@ -61,6 +61,10 @@ class Machines:
         status: Tree = self.ask("status")["machines"][name]
         return status
 
+    def await_control_planes(self) -> None:
+        """Wait until all of them are well, their etcd too."""
+        until(lambda: all(self.status(name)["ready"] for name in self.control_planes), "the control planes to be ready")
+
     def etcd(self) -> list[Tree]:
         """All etcd clusters that there are since the machines were wiped: wiping does not make a member leave."""
         return [cluster for cluster in self.ask("status")["etcd"] if cluster["id"] not in self._left_over]

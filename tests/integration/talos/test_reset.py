@@ -66,7 +66,7 @@ class TestWorker:
         message = failed(reset(cluster, "worker-2", wipe_user_disks=["/dev/nope"]))
         assert f"Talos API on worker-2 at {machines.address('worker-2')} refused Reset" in message
         assert "device /dev/nope wasn't found" in message
-        assert machines.status("worker-2")["stage"] == "running"
+        until(lambda: machines.status("worker-2")["stage"] == "running", "worker-2 to have come up, and not gone")
 
 
 @pytest.mark.row("TAL-21")
@@ -94,7 +94,7 @@ class TestControlPlane:
             machines.fault("cp-3", boot_seconds=0)
             for name in ("cp-1", "cp-2", "cp-3"):
                 machines.ask("power_cycle", machine=name)
-        until(lambda: all(machines.status(name)["ready"] for name in machines.control_planes), "the cluster")
+        machines.await_control_planes()
 
     def test_what_is_no_member_any_more(self, machines: Machines, cluster: Cluster) -> None:
         """Its own etcd does not run then, so another control plane is asked."""
@@ -108,6 +108,7 @@ class TestControlPlane:
         assert machines.status("cp-3")["stage"] == "maintenance"
         cluster.configure("cp-3")
         until(lambda: members(machines) == ["cp-1", "cp-2", "cp-3"], "cp-3 to be a member again")
+        machines.await_control_planes()
 
     def test_one_of_three_leaves(self, machines: Machines, cluster: Cluster) -> None:
         result = reset(cluster, "cp-3", diff=True)

@@ -68,7 +68,7 @@ class TestUpTo112:
                 assert "1 of 3 voting members would be healthy, and 2 are needed" in message
         finally:
             machines.ask("power_on", machine="cp-3")
-            cluster.bootstrap()
+            machines.await_control_planes()
         assert machines.status("cp-1")["version"] == "v1.12.4"
 
     def test_the_old_method(self, machines: Machines, cluster: Cluster) -> None:

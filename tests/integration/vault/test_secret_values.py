@@ -437,7 +437,7 @@ class TestNoValueIsShown:
     def play(self, ansible: AnsibleRunner, vault: Settings, store: Store) -> Callable[..., str]:
         """Runs the module on the canaries, which come from a private file, and returns all output."""
 
-        def run(*flags: str, **options: Any) -> str:
+        def run(*flags: str, plain: bool = False, **options: Any) -> str:
             wanted = [
                 {"path": "canary/tree", "data": CANARIES, **options.pop("first", {})},
                 {"path": "canary/text", "data": json.dumps(CANARIES)},  # as a file's content would be
@@ -447,10 +447,8 @@ class TestNoValueIsShown:
             arguments = {**there, "secrets": "{{ canaries }}", **options}
             task = {"name": "Write", "dcm.platform.vault_secret": arguments}
             plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]
-            result = ansible.playbook(
-                plays, "-i", "localhost,", "-c", "local", "-vvv", "--extra-vars", f"@{variables}", *flags
-            )
-            return result.output
+            given = ("-i", "localhost,", "-c", "local", "-vvv", "--extra-vars", f"@{variables}", *flags)
+            return ansible.playbook(plays, *given, plain=plain).output
 
         return run
 
@@ -500,7 +498,7 @@ class TestNoValueIsShown:
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            play()
+            play(plain=True)
         finally:
             over.set()
             watcher.join()

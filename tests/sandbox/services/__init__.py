@@ -1,16 +1,19 @@
 # Copyright: (c) 2026, the dcm.platform authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The services of the lab: every subclass of Service in a module of this package, by name."""
+"""The services of the lab: every subclass of Service in a module of this package."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 
 from tests.sandbox.service import Service
 
 
-def _discover() -> dict[str, type[Service]]:
+@functools.cache
+def services() -> dict[str, type[Service]]:
+    """By name. Not a constant: they load much, which who only stops a lab does not need."""
     found: dict[str, type[Service]] = {}
     for module in pkgutil.iter_modules(__path__):
         for item in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
@@ -19,5 +22,6 @@ def _discover() -> dict[str, type[Service]]:
     return dict(sorted(found.items()))
 
 
-SERVICES = _discover()
-DEFAULT = [name for name, kind in SERVICES.items() if not kind.optional]
+def default() -> list[str]:
+    """The names of those that are started where none is asked for."""
+    return [name for name, kind in services().items() if not kind.optional]

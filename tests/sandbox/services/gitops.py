@@ -81,9 +81,7 @@ class ArgocdKindsService(Service):
     def prepare(self, settings: Settings) -> None:
         """Make what is not there."""
         cluster = Cluster(Path(self.others["kubernetes"]["kubeconfig"]), self.directory, "argocd-install")
-        definitions = crds.load("argo-cd", PLACEHOLDERS)[0]
-        present = {item["metadata"]["name"] for item in cluster.items(crds.DEFINITIONS.path())}
-        crds.apply(cluster, [item for item in definitions if item["metadata"]["name"] not in present])
+        crds.create(cluster, crds.load("argo-cd", PLACEHOLDERS)[0])
         namespace = settings["namespace"]
         _make(cluster, NAMESPACES, namespace)
         for name in EMPTY:

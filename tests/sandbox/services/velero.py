@@ -49,7 +49,7 @@ class VeleroService(Service):
     def prepare(self, settings: Settings) -> None:
         """Install the definitions and the namespace, and write the server's settings."""
         cluster = Cluster(Path(self.others["kubernetes"]["kubeconfig"]), self.directory, "velero-install")
-        crds.apply(cluster, self._definitions()[0])
+        crds.create(cluster, self._definitions()[0])
         name = settings["namespace"]
         cluster.apply(
             terms.NAMESPACES.path(name=name), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -10,12 +10,12 @@ import pytest
 
 from tests.sandbox import golang
 from tests.sandbox.lab import with_needs
-from tests.sandbox.services import DEFAULT, SERVICES, gitops
+from tests.sandbox.services import default, gitops, services
 
 
 def test_optional_services_and_what_only_they_need_are_not_started() -> None:
-    assert {"gitops", "kubernetes_second"} <= set(SERVICES) - set(DEFAULT)
-    assert set(with_needs(DEFAULT)) == set(DEFAULT)
+    assert {"gitops", "kubernetes_second"} <= set(services()) - set(default())
+    assert set(with_needs(default())) == set(default())
 
 
 def test_tests_of_argo_cd_run_where_it_is_built_or_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

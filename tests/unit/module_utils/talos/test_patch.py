@@ -425,9 +425,8 @@ def test_the_arguments_stay_as_they_are(base: Any, patch: Any) -> None:
 
 
 NAMES = st.sampled_from(["eth0", "eth1", "eth2"])
-INTERFACES = st.lists(
-    st.builds(lambda name, fields: {"interface": name, **fields}, NAMES, WITHOUT_LISTS),
-    unique_by=lambda item: str(item["interface"]),
+INTERFACES = st.dictionaries(NAMES, WITHOUT_LISTS).map(
+    lambda interfaces: [{"interface": name, **fields} for name, fields in interfaces.items()]
 )
 
 
