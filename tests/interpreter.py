@@ -10,6 +10,7 @@ standard input, which is how Ansible runs modules: it takes ``Interpreter.comman
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import io
@@ -167,7 +168,8 @@ def main() -> None:
     os.chdir(directory)
     compiled.remember(ROOT / ".cache" / "compiled")
     for library in libraries:
-        importlib.import_module(library)
+        with contextlib.suppress(ImportError):  # another version's
+            importlib.import_module(library)
     gc.freeze()  # else every fork looks through all of it, and copies the pages
     gc.set_threshold(50_000)  # no fork lives long
     with _Server(address, _Handler) as server:

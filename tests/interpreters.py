@@ -31,22 +31,17 @@ PROGRAM = Path(sys.executable).parent / "ansible-playbook"
 # The kinds of them. A module that Ansible sends has to bring what is the collection's own, another one has it loaded.
 PLAYBOOK, SENT_MODULE, MODULE = "playbook", "sent module", "module"
 
-_LIBRARIES = (
-    "cryptography.x509",
-    "grpclib.client",
-    "hvac",
-    "kubernetes.client.api.core_v1_api",
-    "kubernetes.client.api.custom_objects_api",
-    "kubernetes.client.api.version_api",
-    "requests",
-    "yaml",
-)
+_LIBRARIES = ("cryptography.x509", "hvac", "requests", "yaml")
 _OF_MODULES = (
     "ansible.module_utils.basic",
     "ansible.module_utils._internal._ansiballz._loader",
     "ansible.module_utils._internal._json._profiles._module_legacy_c2m",
     "ansible.module_utils._internal._json._profiles._module_legacy_m2c",
     "boto3",
+    "grpclib.client",
+    "kubernetes.client.api.core_v1_api",
+    "kubernetes.client.api.custom_objects_api",
+    "kubernetes.client.api.version_api",
     "psycopg2",
     *_LIBRARIES,
 )
