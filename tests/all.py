@@ -31,7 +31,7 @@ from tests.staging import ROOT, tracked_files
 LANES = 3  # on two processors: tests also wait
 VENDORS = ROOT.parent / "shared" / "data"
 FILES_ONLY = ("sanity", "lint", "types", "unit")
-LONGEST = ("talos", "test_site.py", "velero", "kubernetes", "test_guild_playbooks.py")
+LONGEST = ("talos", "test_site.py", "velero", "kubernetes", "vault", "default", "addons", "argocd")
 Command = Sequence[str | Path]
 
 
@@ -40,13 +40,13 @@ def _checks() -> dict[str, list[Command]]:
     files = (ROOT / "tests/integration").rglob("test_*.py")
     # A directory is one command: what its files need, servers and libraries, is started once.
     integration = sorted({path if path.parent.name == "integration" else path.parent for path in files}, key=_place)
-    scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+    scenarios = sorted((path.parent for path in (ROOT / "molecule").glob("*/molecule.yml")), key=_place)
     return {
         "sanity": [(python, "-m", "tests.sanity")],
         "integration": [
             (python, "-m", "pytest", "-q", "--durations=5", str(path.relative_to(ROOT))) for path in integration
         ],
-        "molecule": [(BIN / "molecule", "test", "--scenario-name", name) for name in scenarios],
+        "molecule": [(BIN / "molecule", "test", "--scenario-name", path.name) for path in scenarios],
         "lint": [
             (BIN / "ansible-lint", "--offline", "--strict"),
             (BIN / "ruff", "check", "."),

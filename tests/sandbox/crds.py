@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data" / "crds"
 DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
-ESTABLISHED_WITHIN = 30.0
+SERVED_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,25 @@ def _read(file: Path) -> list[Object]:
 def create(cluster: Cluster, definitions: Iterable[Object]) -> None:
     """Create what the server does not serve yet, and wait until it does. Raises :class:`LabError` if it does not."""
 
-    def missing() -> dict[str, Object]:
-        served = {str(resource) for resource in cluster.resources()}
-        return {name: definition for name, definition in wanted.items() if name not in served}
-
     wanted = {definition["metadata"]["name"]: definition for definition in definitions}
-    for definition in missing().values():
+    for name in not_served(cluster, wanted):
         try:
-            cluster.create(DEFINITIONS.path(), definition)
+            cluster.create(DEFINITIONS.path(), wanted[name])
         except ApiException as error:
             if error.status != 409:  # there, and about to be served
                 raise
-    eventually(lambda: not missing(), f"served: {', '.join(wanted)}", within=ESTABLISHED_WITHIN, error=LabError)
+    eventually(
+        lambda: not not_served(cluster, wanted),
+        f"served: {', '.join(wanted)}",
+        within=SERVED_WITHIN,
+        error=LabError,
+    )
 
 
-def established(definition: Object | None) -> bool:
-    """Whether the server serves the kind of a definition."""
-    conditions = (definition or {}).get("status", {}).get("conditions") or ()
-    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
+def not_served(cluster: Cluster, names: Iterable[str]) -> list[str]:
+    """Those of the definitions whose kinds the server does not offer: it takes a moment after they are established."""
+    served = {str(resource) for resource in cluster.resources()}
+    return [name for name in names if name not in served]
 
 
 def _definition(kind: Placeholder) -> Object:

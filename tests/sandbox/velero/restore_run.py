@@ -222,7 +222,7 @@ class RestoreRun:
             tell = self._journal.warning if error.status == 404 else self._journal.error
             tell(f"error patch for managed fields {key.path}: {message_of(error)}", target)
         if key.resource == relations.DEFINITIONS:
-            self._await_definition(key, path)
+            self._await_definition(key)
 
     def _restores_status(self, key: Key) -> bool:
         chosen = self._spec.get("restoreStatus")
@@ -230,9 +230,9 @@ class RestoreRun:
             return False
         return key.resource in filters.resources_of(chosen, filters.resolver(self._resources.values()))
 
-    def _await_definition(self, key: Key, path: str) -> None:
+    def _await_definition(self, key: Key) -> None:
         deadline = time.monotonic() + READY_WITHIN
-        while not crds.established(self._cluster.get(path)):
+        while crds.not_served(self._cluster, [key.name]):
             if time.monotonic() > deadline:
                 self._journal.error(f"CRD {key.name} is not available to use for custom resources.", "")
                 return

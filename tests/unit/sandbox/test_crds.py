@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox import crds
-from tests.sandbox.cluster import Object
 from tests.sandbox.service import LabError
 
 WIDGET = crds.Placeholder("example.com", "v1", "widgets", "Widget")
@@ -43,16 +42,3 @@ def test_the_directory_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DCM_CRD_DIRECTORY", str(tmp_path / "missing"))
     with pytest.raises(LabError, match="is no directory"):
         crds.load("example", [WIDGET])
-
-
-@pytest.mark.parametrize(
-    ("definition", "served"),
-    [
-        (None, False),
-        ({"status": {}}, False),
-        ({"status": {"conditions": [{"type": "Established", "status": "False"}]}}, False),
-        ({"status": {"conditions": [{"type": "Established", "status": "True"}]}}, True),
-    ],
-)
-def test_established(definition: Object | None, served: bool) -> None:
-    assert crds.established(definition) is served
